@@ -1,0 +1,91 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Limits of one event, far above what the program writes. They bound what a damaged log can make a reader allocate.
+const (
+	maxArrayElements = 1 << 20
+	maxNestedLevels  = 16
+)
+
+// ErrNewer says that a log holds something this program does not know: the log was written by a newer one.
+var ErrNewer = errors.New("this log is newer than this program: upgrade angarium on this node")
+
+// Entry is one event as it stands in the log.
+type Entry struct {
+	Meta  Meta
+	Event Event
+}
+
+type encoded struct {
+	_    struct{} `cbor:",toarray"`
+	Kind Kind
+	Meta Meta
+	Body cbor.RawMessage
+}
+
+var encMode, decMode = modes()
+
+func modes() (cbor.EncMode, cbor.DecMode) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err) // constant options
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxArrayElements:  maxArrayElements,
+		MaxNestedLevels:   maxNestedLevels,
+		UTF8:              cbor.UTF8RejectInvalid,
+	}.DecMode()
+	if err != nil {
+		panic(err) // constant options
+	}
+	return enc, dec
+}
+
+// Encode writes one entry. The same entry always gives the same bytes.
+func Encode(e Entry) ([]byte, error) {
+	if err := Validate(e.Event); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Event.Kind(), err)
+	}
+	body, err := encMode.Marshal(e.Event)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Event.Kind(), err)
+	}
+	return encMode.Marshal(encoded{Kind: e.Event.Kind(), Meta: e.Meta, Body: body})
+}
+
+// Decode reads one entry that fills b. An unknown kind or field gives ErrNewer.
+func Decode(b []byte) (Entry, error) {
+	var raw encoded
+	if err := decMode.Unmarshal(b, &raw); err != nil {
+		return Entry{}, fmt.Errorf("decode event: %w", newer(err))
+	}
+	ev := newEvent(raw.Kind)
+	if ev == nil {
+		return Entry{}, fmt.Errorf("decode event of kind %d: %w", raw.Kind, ErrNewer)
+	}
+	if err := decMode.Unmarshal(raw.Body, ev); err != nil {
+		return Entry{}, fmt.Errorf("decode %s: %w", raw.Kind, newer(err))
+	}
+	if err := Validate(ev); err != nil {
+		return Entry{}, fmt.Errorf("decode %s: %w", raw.Kind, err)
+	}
+	return Entry{Meta: raw.Meta, Event: ev}, nil
+}
+
+func newer(err error) error {
+	var unknown *cbor.UnknownFieldError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("%w (%w)", ErrNewer, err)
+	}
+	return err
+}
