@@ -1,0 +1,142 @@
+package state
+
+import (
+	"fmt"
+
+	"angarium/eventlog/event"
+)
+
+func (w *work) mailboxCreated(e *event.MailboxCreated) error {
+	if err := w.openAt(e.Account, e.Modseq); err != nil {
+		return err
+	}
+	old, err := GetMailbox(w.tx, e.Mailbox)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		return fmt.Errorf("%w: mailbox id %s is in use", ErrDiverged, e.Mailbox)
+	}
+	if e.UIDValidity <= w.account.UIDValidity {
+		return fmt.Errorf("%w: UIDVALIDITY %d after %d", ErrDiverged, e.UIDValidity, w.account.UIDValidity)
+	}
+	w.account.UIDValidity = e.UIDValidity
+	w.account.Mailboxes++
+	w.totals.Mailboxes++
+	w.addBox(&Mailbox{
+		ID: e.Mailbox, Account: e.Account, Name: e.Name, UIDValidity: e.UIDValidity, UIDNext: 1,
+		HighestModseq: e.Modseq, CreatedModseq: e.Modseq, TombstoneFrom: e.Modseq, SpecialUse: e.SpecialUse,
+	})
+	return w.setName(e.Account, e.Name, e.Mailbox)
+}
+
+// setName enters a name in the tree; it must be free.
+func (w *work) setName(account, name string, id event.MailboxID) error {
+	key := keyNamed(tableName, account, name)
+	v, err := w.tx.Get(key)
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		return fmt.Errorf("%w: mailbox %q of %q exists", ErrDiverged, name, account)
+	}
+	return w.tx.Set(key, id[:])
+}
+
+// mailboxRenamed frees all the old names before it takes the new ones: a subtree may move onto names within itself.
+func (w *work) mailboxRenamed(e *event.MailboxRenamed) error {
+	if err := w.openAt(e.Account, e.Modseq); err != nil {
+		return err
+	}
+	seen := map[event.MailboxID]bool{}
+	for _, r := range e.Renames {
+		if seen[r.Mailbox] {
+			return fmt.Errorf("%w: mailbox %s renamed twice in one event", ErrDiverged, r.Mailbox)
+		}
+		seen[r.Mailbox] = true
+		b, err := w.openBox(r.Mailbox)
+		if err != nil {
+			return err
+		}
+		if err := w.tx.Delete(keyNamed(tableName, e.Account, b.row.Name)); err != nil {
+			return err
+		}
+		b.row.Name, b.row.HighestModseq = r.Name, e.Modseq
+	}
+	for _, r := range e.Renames {
+		if err := w.setName(e.Account, r.Name, r.Mailbox); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) mailboxDeleted(e *event.MailboxDeleted) error {
+	if err := w.openAt(e.Account, e.Modseq); err != nil {
+		return err
+	}
+	b, err := w.openBox(e.Mailbox)
+	if err != nil {
+		return err
+	}
+	return w.dropMailbox(b)
+}
+
+func (w *work) dropMailbox(b *box) error {
+	b.gone = true
+	w.account.Mailboxes--
+	w.totals.Mailboxes--
+	w.totals.Messages -= uint64(b.row.Messages)
+	if err := w.remove(keyMailbox(b.row.ID)); err != nil {
+		return err
+	}
+	if err := w.tx.Delete(keyNamed(tableName, b.row.Account, b.row.Name)); err != nil {
+		return err
+	}
+	for _, table := range []byte{tablePage, tableMessage, tableTombstone} {
+		prefix := prefixOf(table, b.row.ID)
+		if err := w.tx.DeleteRange(prefix, after(prefix)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) subscriptionSet(e *event.SubscriptionSet) error {
+	if err := w.openAt(e.Account, e.Modseq); err != nil {
+		return err
+	}
+	w.changes = append(w.changes, Change{Account: e.Account})
+	key := keyNamed(tableSubscription, e.Account, e.Name)
+	if e.Subscribed {
+		return w.putRaw(key, []byte{1})
+	}
+	return w.remove(key)
+}
+
+func (w *work) specialUseSet(e *event.SpecialUseSet) error {
+	if err := w.openAt(e.Account, e.Modseq); err != nil {
+		return err
+	}
+	b, err := w.openBox(e.Mailbox)
+	if err != nil {
+		return err
+	}
+	b.row.SpecialUse, b.row.HighestModseq = e.SpecialUse, e.Modseq
+	return nil
+}
+
+func (w *work) recentTaken(e *event.RecentTaken) error {
+	if err := w.open(e.Account); err != nil {
+		return err
+	}
+	b, err := w.openBox(e.Mailbox)
+	if err != nil {
+		return err
+	}
+	if e.UID >= b.row.UIDNext || e.UID < b.row.RecentUID {
+		return fmt.Errorf("%w: recent up to UID %d, was %d, UIDNEXT %d", ErrDiverged, e.UID, b.row.RecentUID, b.row.UIDNext)
+	}
+	b.row.RecentUID = e.UID
+	return nil
+}
