@@ -26,13 +26,28 @@ type encoded struct {
 	_    struct{} `cbor:",toarray"`
 	Kind Kind
 	Meta Meta
-	Body cbor.RawMessage
+	Body span
+}
+
+// span is an encoded body inside the event's bytes. Other than cbor.RawMessage it shares their memory, so that decoding
+// copies a message body once.
+type span []byte
+
+// MarshalCBOR implements cbor.Marshaler.
+func (s span) MarshalCBOR() ([]byte, error) { return s, nil }
+
+// UnmarshalCBOR implements cbor.Unmarshaler.
+func (s *span) UnmarshalCBOR(b []byte) error {
+	*s = b
+	return nil
 }
 
 var encMode, decMode = modes()
 
 func modes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
+	opt := cbor.CoreDetEncOptions()
+	opt.NilContainers = cbor.NilContainerAsEmpty
+	enc, err := opt.EncMode()
 	if err != nil {
 		panic(err) // constant options
 	}
@@ -53,6 +68,9 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 
 // Encode writes one entry. The same entry always gives the same bytes.
 func Encode(e Entry) ([]byte, error) {
+	if e.Event == nil {
+		return nil, errors.New("encode event: there is none")
+	}
 	if err := Validate(e.Event); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", e.Event.Kind(), err)
 	}

@@ -23,11 +23,10 @@ func (s UIDSet) Add(uid uint32) UIDSet {
 	n := len(s)
 	switch {
 	case n == 0 && uid > 0:
-	case n > 0 && s[n-1].Last+1 == uid:
-		s[n-1].Last = uid
+	case n == 0 || uid <= s[n-1].Last:
 		return s
-	case n > 0 && s[n-1].Last < uid:
-	default:
+	case s[n-1].Last+1 == uid:
+		s[n-1].Last = uid
 		return s
 	}
 	return append(s, UIDRange{uid, uid})

@@ -73,9 +73,11 @@ func validateRename(e *MailboxRenamed) error {
 }
 
 func validateChunk(e *BodyChunk) error {
+	if e.Encoding > S2 {
+		return fmt.Errorf("unknown body encoding %d: %w", e.Encoding, ErrNewer)
+	}
 	end := e.Offset + uint64(len(e.Data))
 	return errors.Join(
-		check(e.Encoding <= S2, "unknown body encoding: "+ErrNewer.Error()),
 		check(end >= e.Offset && end <= e.Stored, "chunk reaches beyond its body"),
 		check(len(e.Data) > 0 || e.Stored == 0, "empty chunk"),
 		check(e.Encoding != Raw || e.Stored == e.Size, "sizes of a raw body differ"),

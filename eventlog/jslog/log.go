@@ -1,0 +1,164 @@
+package jslog
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"angarium/eventlog"
+)
+
+// Log is a shard's log in a JetStream stream. It implements eventlog.Log and eventlog.Purger.
+type Log struct {
+	conn    *Conn
+	cfg     StreamConfig
+	stream  jetstream.Stream
+	emptyAt eventlog.Position // where an empty log began: no message id to expect there
+	empty   bool
+	done    chan struct{} // closed by Close
+
+	mu    sync.Mutex
+	tails map[*tail]struct{}
+	shut  bool
+}
+
+var _ interface {
+	eventlog.Log
+	eventlog.Purger
+} = (*Log)(nil)
+
+func newLog(ctx context.Context, c *Conn, cfg StreamConfig, s jetstream.Stream) (*Log, error) {
+	l := &Log{conn: c, cfg: cfg, stream: s, done: make(chan struct{}), tails: map[*tail]struct{}{}}
+	head, err := l.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", cfg.name(), err)
+	}
+	l.emptyAt, l.empty = head.Last, head.First > head.Last
+	return l, nil
+}
+
+// Append implements eventlog.Log.
+func (l *Log) Append(ctx context.Context, after eventlog.Mark, payload []byte) <-chan error {
+	result := make(chan error, 1)
+	if err := l.appendable(payload); err != nil {
+		result <- fmt.Errorf("append to %s: %w", l.cfg.name(), err)
+		return result
+	}
+	msg := &nats.Msg{Subject: l.cfg.subject(), Data: payload, Header: nats.Header{
+		jetstream.ExpectedStreamHeader:  {l.cfg.name()},
+		jetstream.ExpectedLastSeqHeader: {strconv.FormatUint(uint64(after.Position), 10)},
+		jetstream.MsgIDHeader:           {messageID(payload[len(payload)-eventlog.HashSize:])},
+	}}
+	if !l.empty || after.Position != l.emptyAt {
+		msg.Header[jetstream.ExpectedLastMsgIDHeader] = []string{messageID(after.Hash[:])}
+	}
+	future, err := l.conn.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		result <- fmt.Errorf("append to %s: %w", l.cfg.name(), sending(err))
+		return result
+	}
+	go func() {
+		err := l.outcome(ctx, future, after.Position+1)
+		if err != nil {
+			err = fmt.Errorf("append to %s: %w", l.cfg.name(), err)
+		}
+		result <- err
+	}()
+	return result
+}
+
+func (l *Log) appendable(payload []byte) error {
+	select {
+	case <-l.done:
+		return eventlog.ErrClosed
+	default:
+	}
+	if len(payload) <= eventlog.HashSize || len(payload) > eventlog.MaxEnvelopeBytes {
+		return fmt.Errorf("payload of %d bytes: %w", len(payload), eventlog.ErrTooLarge)
+	}
+	if l.conn.room != nil {
+		return l.conn.room(len(payload))
+	}
+	return nil
+}
+
+func (l *Log) outcome(ctx context.Context, future jetstream.PubAckFuture, want eventlog.Position) error {
+	select {
+	case ack := <-future.Ok():
+		if eventlog.Position(ack.Sequence) != want {
+			return fmt.Errorf("%w: acknowledged at %d instead of %d", eventlog.ErrUnknown, ack.Sequence, want)
+		}
+		return nil
+	case err := <-future.Err():
+		return appending(err)
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", eventlog.ErrUnknown, ctx.Err())
+	case <-l.done:
+		return fmt.Errorf("%w: %w", eventlog.ErrUnknown, eventlog.ErrClosed)
+	}
+}
+
+// messageID is how a hash stands in a header.
+func messageID(hash []byte) string { return base64.RawURLEncoding.EncodeToString(hash) }
+
+// Read implements eventlog.Log. On a replicated stream the leader answers.
+func (l *Log) Read(ctx context.Context, pos eventlog.Position) ([]byte, error) {
+	m, err := l.stream.GetMsg(ctx, uint64(pos))
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %d: %w", l.cfg.name(), pos, reading(ctx, err))
+	}
+	return m.Data, nil
+}
+
+// Head implements eventlog.Log.
+func (l *Log) Head(ctx context.Context) (eventlog.Head, error) {
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return eventlog.Head{}, fmt.Errorf("head of %s: %w", l.cfg.name(), reading(ctx, err))
+	}
+	h := eventlog.Head{First: eventlog.Position(info.State.FirstSeq), Last: eventlog.Position(info.State.LastSeq)}
+	if info.State.Msgs == 0 {
+		h.First = h.Last + 1
+	}
+	return h, nil
+}
+
+// Purge implements eventlog.Purger.
+func (l *Log) Purge(ctx context.Context, before eventlog.Position) error {
+	head, err := l.Head(ctx)
+	if err != nil {
+		return err
+	}
+	// The last message stays: the server takes the message id that the next append expects from it.
+	before = min(before, head.Last)
+	if before <= head.First {
+		return nil
+	}
+	if err := l.stream.Purge(ctx, jetstream.WithPurgeSequence(uint64(before))); err != nil {
+		return fmt.Errorf("purge %s before %d: %w", l.cfg.name(), before, reading(ctx, err))
+	}
+	return nil
+}
+
+// Close implements eventlog.Log. It leaves the Conn open.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	tails := l.tails
+	if !l.shut {
+		l.shut = true
+		close(l.done)
+	}
+	l.tails = nil
+	l.mu.Unlock()
+	var errs []error
+	for t := range tails {
+		errs = append(errs, t.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,169 @@
+package imapd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"angarium/imapd/wire"
+	"angarium/mailstore"
+)
+
+// session is one connection. All of it belongs to the connection's goroutine, but for what says otherwise.
+type session struct {
+	srv  *Server
+	conn *conn
+	r    *wire.Reader // Interrupt may be called by any goroutine
+	enc  *wire.Encoder
+	id   mailstore.Identity // Account is "" before login
+	log  *slog.Logger
+
+	box   *selected   // nil unless a mailbox is selected
+	saved wire.NumSet // UIDs that SEARCH has saved (RFC 5182)
+
+	// What the client has enabled. utf8 says that mailbox names and quoted strings are UTF-8.
+	rev2, condstore, qresync, utf8 bool
+
+	remote   netip.Addr // invalid for a unix socket
+	tls      bool
+	tag      string // of the command at hand
+	name     string // of the command at hand, for the log and the metrics
+	bad      int    // broken commands in succession
+	failures int    // failed logins
+	sentID   bool   // the client has told its ID
+	loginBy  time.Time
+}
+
+// newSession makes the session of a connection.
+func newSession(srv *Server, c *conn, remote netip.Addr, tls bool) *session {
+	s := &session{srv: srv, conn: c, remote: remote, tls: tls}
+	s.id = mailstore.Identity{Service: "imap", Session: rand.Text()[:12], Client: c.RemoteAddr().String()}
+	s.log = srv.opts.Logger.With("session", s.id.Session, "client", s.id.Client)
+	limits := srv.opts.Limits
+	s.enc = wire.NewEncoder(c, wire.EncoderOptions{Pool: srv.writePool, WriteTimeout: limits.Write})
+	s.r = wire.NewReader(c, s.enc, wire.Options{
+		Limits: wire.PreAuthLimits(), Pool: srv.readPool, CommandTimeout: limits.CommandRead, Separator: mailstore.Separator[0],
+	})
+	s.loginBy = time.Now().Add(limits.Login) // deadlines of connections are of the real clock
+	return s
+}
+
+// serve runs the session to its end.
+func (s *session) serve(ctx context.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("session panicked", "command", s.name, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	defer s.end(ctx)
+	s.enc.Status("*", "OK", "CAPABILITY "+s.capabilities(), s.srv.opts.Name+" is ready")
+	for {
+		err := s.r.WaitInput(s.deadline())
+		switch {
+		case err == nil:
+			err = s.command(ctx)
+		case errors.Is(err, wire.ErrInterrupted) && s.srv.draining():
+			s.bye("UNAVAILABLE", "The server is shutting down")
+			return
+		case errors.Is(err, wire.ErrInterrupted): // meant for an IDLE that has ended
+			err = nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.bye("", "Autologout; idle for too long")
+			return
+		}
+		if err != nil {
+			s.farewell(err)
+			return
+		}
+	}
+}
+
+// deadline says when the session ends if no command comes.
+func (s *session) deadline() time.Time {
+	if s.id.Account == "" {
+		return s.loginBy
+	}
+	return time.Now().Add(s.srv.opts.Limits.Autologout)
+}
+
+// end gives back what the session holds.
+func (s *session) end(ctx context.Context) {
+	s.unselect(ctx)
+	if err := s.enc.Flush(); err != nil && !isGone(err) {
+		s.log.Debug("last write failed", "error", err)
+	}
+	s.conn.stopTrace()
+	s.srv.logout(s)
+	s.log.Debug("session ended", "account", s.id.Account, "read", s.conn.read.Load(), "written", s.conn.written.Load())
+}
+
+// bye announces the end of the connection, which the caller brings about.
+func (s *session) bye(code, text string) { s.enc.Status("*", "BYE", code, text) }
+
+// farewell tells the client why the connection ends, where that makes sense.
+func (s *session) farewell(err error) {
+	var c *closing
+	switch {
+	case errors.Is(err, errBye), isGone(err):
+		return
+	case errors.As(err, &c):
+		s.bye(c.code, c.text)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.bye("", "The command did not arrive in time")
+	case errors.Is(err, wire.ErrLineTooLong), errors.Is(err, wire.ErrAmbiguous), errors.Is(err, wire.ErrUnskippable):
+		s.bye("", "The connection is out of step: "+err.Error())
+	default:
+		s.bye("", "The connection cannot go on")
+	}
+	s.log.Info("connection closed", "account", s.id.Account, "command", s.name, "error", err)
+}
+
+// isGone says that an error means that the client has gone, which is not worth a word.
+func isGone(err error) bool {
+	return isEOF(err) || errors.Is(err, net.ErrClosed) || isReset(err)
+}
+
+// enableCondstore notes that the client has shown that it knows CONDSTORE, and reports whether that is new (RFC 7162, section 3.1).
+func (s *session) enableCondstore() bool {
+	first := !s.condstore
+	s.condstore = true
+	return first
+}
+
+// enableRev2 makes it an IMAP4rev2 session: names are UTF-8 from here on (RFC 9051, section 6.3.1).
+func (s *session) enableRev2() {
+	s.rev2, s.utf8 = true, true
+	s.r.SetUTF8(true)
+	s.enc.SetUTF8(true)
+}
+
+// loggedInAs makes the session that of an account.
+func (s *session) loggedInAs(account, mechanism string) error {
+	if !s.srv.login(account) {
+		return s.no("LIMIT", fmt.Sprintf("The account has %d sessions already", s.srv.opts.Limits.SessionsPerAccount))
+	}
+	s.id.Account = account
+	s.log = s.log.With("account", account)
+	s.r.SetLimits(wire.Limits{})
+	s.bad, s.failures = 0, 0
+	s.log.Info("logged in", "mechanism", mechanism, "tls", s.tls)
+	return nil
+}
+
+// state says in which state the connection is.
+func (s *session) state() states {
+	switch {
+	case s.id.Account == "":
+		return notAuthenticated
+	case s.box == nil:
+		return authenticated
+	}
+	return selectedState
+}

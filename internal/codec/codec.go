@@ -1,0 +1,92 @@
+// Package codec encodes message bodies for storage and decodes them. It imports eventlog/event only.
+package codec
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+
+	"angarium/eventlog/event"
+)
+
+// MaxSize bounds the size of a decoded body in bytes, whatever a damaged row claims.
+const MaxSize = 1 << 30
+
+// Codec encodes and decodes bodies. It is safe for concurrent use.
+type Codec struct {
+	encoders sync.Pool // *zstd.Encoder
+	decoder  *zstd.Decoder
+}
+
+// New makes a codec.
+func New() (*Codec, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxSize))
+	if err != nil {
+		return nil, fmt.Errorf("zstd decoder: %w", err)
+	}
+	return &Codec{decoder: dec}, nil
+}
+
+// Encode encodes a body as asked, or leaves it raw where that is not smaller. The result may share raw's memory.
+func (c *Codec) Encode(want event.Encoding, raw []byte) (event.Encoding, []byte, error) {
+	var out []byte
+	switch want {
+	case event.Zstd:
+		enc, err := c.encoder()
+		if err != nil {
+			return 0, nil, err
+		}
+		out = enc.EncodeAll(raw, make([]byte, 0, len(raw)/2+64))
+		c.encoders.Put(enc)
+	case event.S2:
+		out = s2.Encode(nil, raw)
+	default:
+		return event.Raw, raw, nil
+	}
+	if len(out) >= len(raw) {
+		return event.Raw, raw, nil
+	}
+	return want, out, nil
+}
+
+func (c *Codec) encoder() (*zstd.Encoder, error) {
+	if enc, ok := c.encoders.Get().(*zstd.Encoder); ok {
+		return enc, nil
+	}
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, fmt.Errorf("zstd encoder: %w", err)
+	}
+	return enc, nil
+}
+
+// Decode gives the body back. size is what it must come to. The result may share data's memory.
+func (c *Codec) Decode(enc event.Encoding, size uint64, data []byte) ([]byte, error) {
+	if size > MaxSize {
+		return nil, fmt.Errorf("body of %d bytes exceeds the limit of %d", size, MaxSize)
+	}
+	var out []byte
+	var err error
+	switch enc {
+	case event.Raw:
+		out = data
+	case event.Zstd:
+		out, err = c.decoder.DecodeAll(data, make([]byte, 0, size))
+	case event.S2:
+		if n, lerr := s2.DecodedLen(data); lerr != nil || uint64(n) != size {
+			return nil, fmt.Errorf("s2 body has not the size of %d bytes", size)
+		}
+		out, err = s2.Decode(make([]byte, size), data)
+	default:
+		err = fmt.Errorf("unknown encoding %d", enc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode %s body: %w", enc, err)
+	}
+	if uint64(len(out)) != size {
+		return nil, fmt.Errorf("decode %s body: %d bytes, want %d", enc, len(out), size)
+	}
+	return out, nil
+}

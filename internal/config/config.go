@@ -1,0 +1,119 @@
+package config
+
+// Config is the whole configuration, one field a section of the file. The tags of each field are its key and its
+// documentation, which is the comment that WriteTOML prints.
+type Config struct {
+	Server    Server    `toml:"server" doc:"The node and the site."`
+	Log       Log       `toml:"log" doc:"The event log: the truth of which every mailbox is a replay."`
+	Replica   Replica   `toml:"replica" doc:"The store of this node, built from the log."`
+	IMAP      IMAP      `toml:"imap" doc:"The IMAP server."`
+	LMTP      LMTP      `toml:"lmtp" doc:"Delivery from the mail transfer agent. Use a unix socket or a private address: LMTP has no login here unless auth_required is set."`
+	Socketmap Socketmap `toml:"socketmap" doc:"Recipient lookups for Postfix (socketmap_table(5))."`
+	HTTP      HTTP      `toml:"http" doc:"Health, readiness and metrics. Not for the public."`
+	TLS       TLS       `toml:"tls" doc:"The certificate of IMAP and LMTP."`
+	Auth      Auth      `toml:"auth" doc:"Passwords and the throttling of guesses."`
+	Logging   Logging   `toml:"logging" doc:"What the server says about itself, on standard error."`
+}
+
+// Server is the section [server].
+type Server struct {
+	Node          string `toml:"node" doc:"Name of this node, unique among the nodes of the site. Empty: the host name."`
+	DataDir       string `toml:"data_dir" doc:"Directory of everything that this node stores."`
+	DefaultDomain string `toml:"default_domain" doc:"Domain of account names and recipients that have none. Empty: names without a domain stay so. Changing it renames no account."`
+	Postmaster    string `toml:"postmaster" doc:"Account that gets the mail for postmaster. Empty: the account postmaster, if there is one."`
+	Shards        int    `toml:"shards" doc:"Number of logs that the accounts are spread over. Used at the first start only."`
+}
+
+// Log is the section [log].
+type Log struct {
+	URL         string   `toml:"url" doc:"NATS server or servers (separated by commas) that hold the log. Empty: the server embedded in this process."`
+	Credentials string   `toml:"credentials" doc:"NATS credentials file (JWT and seed)."`
+	NKey        string   `toml:"nkey" doc:"NATS nkey seed file; instead of credentials."`
+	TLSCA       string   `toml:"tls_ca" doc:"File of the authorities that sign the NATS servers' certificates. Empty: those of the system."`
+	TLSCert     string   `toml:"tls_cert" doc:"Client certificate file shown to the NATS servers."`
+	TLSKey      string   `toml:"tls_key" doc:"Key file of tls_cert."`
+	Domain      string   `toml:"domain" doc:"JetStream domain of the log."`
+	UnsafeSync  bool     `toml:"unsafe_sync" doc:"Accept an external log that does not fsync before it acknowledges. A power failure then loses mail that was acknowledged."`
+	MaxMemory   Size     `toml:"max_memory" doc:"Memory limit of JetStream in the embedded server. 0: no limit."`
+	MaxStore    Size     `toml:"max_store" doc:"Disk limit of JetStream in the embedded server. 0: no limit."`
+	Timeout     Duration `toml:"timeout" doc:"How long an append may take before its outcome counts as unknown."`
+}
+
+// Replica is the section [replica].
+type Replica struct {
+	BodyEncoding  string   `toml:"body_encoding" doc:"How message bodies are stored: \"zstd\", \"s2\" or \"none\". For new bodies only."`
+	MemtableSize  Size     `toml:"memtable_size" doc:"Index changes gathered in memory before they are written out. More is faster to write and slower to restart."`
+	CacheSize     Size     `toml:"cache_size" doc:"Memory for blocks of the index."`
+	RestoreWindow Duration `toml:"restore_window" doc:"How long expunged messages and deleted mailboxes can be brought back."`
+}
+
+// IMAP is the section [imap].
+type IMAP struct {
+	Listen                   []string `toml:"listen" doc:"Addresses for IMAP with STARTTLS: \"host:port\", \":port\", \"[v6]:port\" or \"unix:PATH\"."`
+	ListenTLS                []string `toml:"listen_tls" doc:"Addresses for IMAP over TLS (IMAPS)."`
+	SocketMode               string   `toml:"socket_mode" doc:"Permissions of unix sockets, in octal."`
+	PlaintextLogin           string   `toml:"plaintext_login" doc:"Where passwords are taken without TLS: \"loopback\" (also unix sockets), \"always\" or \"never\"."`
+	IdleTimeout              Duration `toml:"idle_timeout" doc:"Silence after which a client that has logged in is disconnected; at least 30m (RFC 9051, 5.4)."`
+	LoginTimeout             Duration `toml:"login_timeout" doc:"Time to log in."`
+	WriteTimeout             Duration `toml:"write_timeout" doc:"Time that a client may take to accept a piece of a response."`
+	MaxLine                  Size     `toml:"max_line" doc:"Longest command line, without literals."`
+	MaxLiterals              Size     `toml:"max_literals" doc:"Literals of one command in sum, except of APPEND."`
+	MaxAppendSize            Size     `toml:"max_append_size" doc:"Largest message that APPEND takes (APPENDLIMIT, RFC 7889)."`
+	MaxConnections           int      `toml:"max_connections" doc:"Connections at once. 0: no limit."`
+	MaxConnectionsPerIP      int      `toml:"max_connections_per_ip" doc:"Connections at once from one address (IPv6: one /64), except loopback. 0: no limit."`
+	MaxConnectionsPerAccount int      `toml:"max_connections_per_account" doc:"Connections at once that are logged in to one account. 0: no limit."`
+}
+
+// LMTP is the section [lmtp].
+type LMTP struct {
+	Listen             []string `toml:"listen" doc:"Addresses for LMTP: \"host:port\" or \"unix:PATH\"."`
+	SocketMode         string   `toml:"socket_mode" doc:"Permissions of unix sockets, in octal. The mail transfer agent must be able to write to them."`
+	Peers              []string `toml:"peers" doc:"Networks (CIDR) or addresses that may connect over TCP. Unix sockets are guarded by their permissions."`
+	AuthRequired       bool     `toml:"auth_required" doc:"Take mail only from a client that has logged in (AUTH)."`
+	MaxMessageSize     Size     `toml:"max_message_size" doc:"Largest message (SIZE, RFC 1870)."`
+	MaxRecipients      int      `toml:"max_recipients" doc:"Recipients of one message."`
+	MaxConnections     int      `toml:"max_connections" doc:"Connections at once. 0: no limit."`
+	Timeout            Duration `toml:"timeout" doc:"Silence after which a client is disconnected."`
+	BareNewline        string   `toml:"bare_newline" doc:"Lines that end with a lone CR or LF: \"normalize\" to CRLF, \"reject\" the message, or \"accept\" as it is."`
+	NUL                string   `toml:"nul" doc:"Messages with NUL bytes: \"reject\" them, \"strip\" the bytes, or \"accept\" as they are."`
+	RecipientDelimiter string   `toml:"recipient_delimiter" doc:"Character between user and detail (user+detail@domain). Empty: no detail."`
+}
+
+// Socketmap is the section [socketmap].
+type Socketmap struct {
+	Listen     []string `toml:"listen" doc:"Addresses for socketmap lookups: \"host:port\" or \"unix:PATH\"."`
+	SocketMode string   `toml:"socket_mode" doc:"Permissions of unix sockets, in octal. Postfix must be able to write to them."`
+}
+
+// HTTP is the section [http].
+type HTTP struct {
+	Listen []string `toml:"listen" doc:"Addresses for /livez, /readyz and /metrics: \"host:port\" or \"unix:PATH\"."`
+}
+
+// TLS is the section [tls]. Load reads the files.
+type TLS struct {
+	Cert       string `toml:"cert" doc:"Certificate file in PEM, with the chain. Read again on reload."`
+	Key        string `toml:"key" doc:"Key file of cert, in PEM."`
+	MinVersion string `toml:"min_version" doc:"Oldest version of TLS accepted: \"1.2\" or \"1.3\"."`
+}
+
+// Auth is the section [auth].
+type Auth struct {
+	ScramIterations    int      `toml:"scram_iterations" doc:"PBKDF2 iterations of new passwords, 4096 to 2000000. 15000 cost a login some 3 ms of one core. Old passwords keep theirs."`
+	CacheTTL           Duration `toml:"cache_ttl" doc:"How long a password that was right is taken without deriving its key again. 0: never."`
+	CacheEntries       int      `toml:"cache_entries" doc:"Passwords remembered so at once."`
+	Throttle           bool     `toml:"throttle" doc:"Slow down the guessing of passwords."`
+	ThrottlePerAddress int      `toml:"throttle_per_address" doc:"Failed logins from one address (IPv6: one /64) that cost no delay yet."`
+	ThrottlePerAccount int      `toml:"throttle_per_account" doc:"Failed logins to one account that cost no delay yet."`
+	ThrottleWindow     Duration `toml:"throttle_window" doc:"Time without a failure after which the failures are forgotten."`
+	ThrottleMaxDelay   Duration `toml:"throttle_max_delay" doc:"Longest time between two attempts; it starts at 1s and doubles with each failure."`
+	ThrottleExempt     []string `toml:"throttle_exempt" doc:"Networks (CIDR) or addresses whose failures count for the account only, such as a webmail's."`
+}
+
+// Logging is the section [logging].
+type Logging struct {
+	Level        string `toml:"level" doc:"Least level written: \"debug\", \"info\", \"warn\" or \"error\"."`
+	Format       string `toml:"format" doc:"\"text\" or \"json\"."`
+	TraceDir     string `toml:"trace_dir" doc:"Directory for protocol traces, one file a session. They show mail. Empty: no traces."`
+	TraceMaxSize Size   `toml:"trace_max_size" doc:"Largest trace file; what would come after is left out."`
+}

@@ -1,0 +1,50 @@
+package config
+
+import "time"
+
+// Limits that a setting can't leave, for Check.
+const (
+	minIdleTimeout    = 30 * time.Minute // RFC 9051, 5.4
+	minLine           = 8 << 10          // RFC 7162, 4
+	minScram          = 4096             // RFC 7677, 4
+	maxScram          = 2_000_000
+	minMaxRecipients  = 100      // RFC 5321, 4.5.3.1.8
+	minMessageSize    = 64 << 10 // RFC 5321, 4.5.3.1.7
+	maxShards         = 256
+	minMemtableSize   = 1 << 20
+	minCacheSize      = 1 << 20
+	maxMessageSize    = 1 << 30
+	maxNameLen        = 64
+	defaultMessageMax = 50 << 20
+)
+
+// Default is the configuration of an empty file: one node with the embedded log, all servers on loopback.
+func Default() Config {
+	return Config{
+		Server: Server{DataDir: "/var/lib/angarium", Shards: 1},
+		Log:    Log{Timeout: Duration(10 * time.Second)},
+		Replica: Replica{
+			BodyEncoding: "zstd", MemtableSize: 64 << 20, CacheSize: 256 << 20, RestoreWindow: Duration(7 * day),
+		},
+		IMAP: IMAP{
+			Listen: []string{"localhost:143"}, ListenTLS: []string{}, SocketMode: "0666", PlaintextLogin: "loopback",
+			IdleTimeout: Duration(minIdleTimeout), LoginTimeout: Duration(time.Minute), WriteTimeout: Duration(time.Minute),
+			MaxLine: 64 << 10, MaxLiterals: 1 << 20, MaxAppendSize: defaultMessageMax,
+			MaxConnections: 20_000, MaxConnectionsPerIP: 200, MaxConnectionsPerAccount: 100,
+		},
+		LMTP: LMTP{
+			Listen: []string{"localhost:24"}, SocketMode: "0660", Peers: []string{"127.0.0.0/8", "::1"},
+			MaxMessageSize: defaultMessageMax, MaxRecipients: 1000, MaxConnections: 1000, Timeout: Duration(5 * time.Minute),
+			BareNewline: "normalize", NUL: "reject", RecipientDelimiter: "+",
+		},
+		Socketmap: Socketmap{Listen: []string{}, SocketMode: "0660"},
+		HTTP:      HTTP{Listen: []string{"localhost:9143"}},
+		TLS:       TLS{MinVersion: "1.2"},
+		Auth: Auth{
+			ScramIterations: 15_000, CacheTTL: Duration(5 * time.Minute), CacheEntries: 10_000, Throttle: true,
+			ThrottlePerAddress: 20, ThrottlePerAccount: 5, ThrottleWindow: Duration(15 * time.Minute),
+			ThrottleMaxDelay: Duration(time.Minute), ThrottleExempt: []string{},
+		},
+		Logging: Logging{Level: "info", Format: "text", TraceMaxSize: 16 << 20},
+	}
+}

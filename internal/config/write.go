@@ -1,0 +1,102 @@
+package config
+
+import (
+	"bufio"
+	"encoding"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// commentWidth is where the comments of WriteTOML are wrapped, in bytes.
+const commentWidth = 96
+
+// WriteTOML writes the configuration as a file that Load reads back to the same value, with every option's documentation as
+// comments if asked.
+func (c Config) WriteTOML(w io.Writer, comments bool) error {
+	b := bufio.NewWriter(w)
+	root := reflect.ValueOf(c)
+	for section, value := range root.Fields() {
+		if section.Name != root.Type().Field(0).Name {
+			b.WriteString("\n")
+		}
+		if comments {
+			writeComment(b, section.Tag.Get("doc"))
+		}
+		fmt.Fprintf(b, "[%s]\n", section.Tag.Get("toml"))
+		for option, v := range value.Fields() {
+			if comments {
+				b.WriteString("\n")
+				writeComment(b, option.Tag.Get("doc"))
+			}
+			text, err := formatValue(v)
+			if err != nil {
+				return fmt.Errorf("write %s.%s: %w", section.Tag.Get("toml"), option.Tag.Get("toml"), err)
+			}
+			fmt.Fprintf(b, "%s = %s\n", option.Tag.Get("toml"), text)
+		}
+	}
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return nil
+}
+
+func writeComment(b *bufio.Writer, doc string) {
+	line := "#"
+	for word := range strings.FieldsSeq(doc) {
+		if len(line)+1+len(word) > commentWidth {
+			b.WriteString(line + "\n")
+			line = "#"
+		}
+		line += " " + word
+	}
+	b.WriteString(line + "\n")
+}
+
+// formatValue writes the kinds of values that Config has.
+func formatValue(v reflect.Value) (string, error) {
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		text, err := m.MarshalText()
+		return quote(string(text)), err
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return quote(v.String()), nil
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool()), nil
+	case reflect.Int:
+		return strconv.FormatInt(v.Int(), 10), nil
+	case reflect.Slice:
+		elems := make([]string, v.Len())
+		for i := range elems {
+			var err error
+			if elems[i], err = formatValue(v.Index(i)); err != nil {
+				return "", err
+			}
+		}
+		return "[" + strings.Join(elems, ", ") + "]", nil
+	}
+	return "", fmt.Errorf("no TOML for a value of type %s", v.Type())
+}
+
+// quote writes a TOML basic string.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -1,0 +1,4 @@
+package obs
+
+// OpenTraceClock is OpenTrace with a clock of the test's.
+var OpenTraceClock = openTrace

@@ -1,0 +1,301 @@
+package mailstore
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"angarium/eventlog/event"
+	"angarium/replica/state"
+)
+
+// SpecialUses are the attributes of RFC 6154 that a mailbox can have.
+var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Junk`, `\Sent`, `\Trash`}
+
+// SpecialUses lists the special uses that a mailbox can have.
+func SpecialUses() []string { return slices.Clone(specialUses) }
+
+// NewMailbox says how a mailbox is to be made.
+type NewMailbox struct {
+	Name       string
+	SpecialUse []string
+	Subscribe  bool
+}
+
+// tree is an account's mailboxes while a write decides what becomes of them.
+type tree struct {
+	account *state.Account
+	boxes   []*state.Mailbox // in order of their names
+	now     time.Time
+}
+
+// openTree reads an account's mailboxes; the account must exist.
+func (w *write) openTree(account string) (*tree, error) {
+	a, err := state.GetAccount(w.reader(), account)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil || a.Deleted {
+		return nil, fmt.Errorf("%w: %s", ErrNoAccount, account)
+	}
+	boxes, err := state.Mailboxes(w.reader(), account)
+	if err != nil {
+		return nil, err
+	}
+	return &tree{a, boxes, w.now}, nil
+}
+
+func (t *tree) find(name string) *state.Mailbox {
+	k, ok := slices.BinarySearchFunc(t.boxes, name, func(m *state.Mailbox, n string) int { return strings.Compare(m.Name, n) })
+	if !ok {
+		return nil
+	}
+	return t.boxes[k]
+}
+
+// modseq gives the account's next modseq.
+func (t *tree) modseq() uint64 {
+	t.account.Modseq++
+	return t.account.Modseq
+}
+
+// create decides on a new mailbox, whose name must be free.
+func (t *tree) create(name string, uses []string) (*event.MailboxCreated, error) {
+	for _, u := range uses {
+		if !slices.Contains(specialUses, u) {
+			return nil, fmt.Errorf("%w: unknown use %s", ErrSpecialUse, u)
+		}
+		for _, m := range t.boxes {
+			if slices.Contains(m.SpecialUse, u) {
+				return nil, fmt.Errorf("%w: %s is %q", ErrSpecialUse, u, m.Name)
+			}
+		}
+	}
+	// UIDVALIDITY is the time in seconds, pushed on when two mailboxes are made within one: it never comes twice in an account.
+	t.account.UIDValidity = max(uint32(t.now.Unix()), t.account.UIDValidity+1)
+	return &event.MailboxCreated{
+		Account: t.account.Name, Mailbox: newMailboxID(), Name: name,
+		UIDValidity: t.account.UIDValidity, Modseq: t.modseq(), SpecialUse: uses,
+	}, nil
+}
+
+func newMailboxID() (id event.MailboxID) {
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	return id
+}
+
+// changeTree decides on an account's mailboxes and commits the events that decide returns; none changes nothing.
+func (s *Store) changeTree(ctx context.Context, id Identity, account string, decide func(*tree) ([]event.Event, error)) error {
+	if err := id.may(account); err != nil {
+		return err
+	}
+	w, err := s.begin(ctx, id, account)
+	if err != nil {
+		return err
+	}
+	t, err := w.openTree(account)
+	var events []event.Event
+	if err == nil {
+		events, err = decide(t)
+	}
+	if err != nil || len(events) == 0 {
+		w.end()
+		return err
+	}
+	return w.commit(ctx, events...)
+}
+
+// CreateMailbox makes a mailbox and returns its id. Its superiors need not exist.
+func (s *Store) CreateMailbox(ctx context.Context, id Identity, account string, m NewMailbox) (event.MailboxID, error) {
+	name, err := CleanName(m.Name)
+	if err != nil {
+		return event.MailboxID{}, err
+	}
+	var made event.MailboxID
+	err = s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+		if t.find(name) != nil {
+			return nil, fmt.Errorf("%w: %q", ErrMailboxExists, name)
+		}
+		if len(t.boxes) >= s.opts.MaxMailboxes {
+			return nil, fmt.Errorf("%w: %d mailboxes", ErrLimit, len(t.boxes))
+		}
+		created, err := t.create(name, m.SpecialUse)
+		if err != nil {
+			return nil, err
+		}
+		made = created.Mailbox
+		events := []event.Event{created}
+		if m.Subscribe {
+			events = append(events, &event.SubscriptionSet{Account: account, Name: name, Subscribed: true, Modseq: t.modseq()})
+		}
+		return events, nil
+	})
+	return made, err
+}
+
+// DeleteMailbox removes a mailbox with its messages. Mailboxes below it stay (RFC 9051, section 6.3.5).
+func (s *Store) DeleteMailbox(ctx context.Context, id Identity, account, name string) error {
+	name, err := CleanName(name)
+	if err != nil {
+		return err
+	}
+	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+		m := t.find(name)
+		if m == nil {
+			return nil, fmt.Errorf("%w: %q", ErrNoMailbox, name)
+		}
+		if name == Inbox {
+			return nil, fmt.Errorf("%w: INBOX cannot be deleted", ErrNotAllowed)
+		}
+		return []event.Event{&event.MailboxDeleted{Account: account, Mailbox: m.ID, Modseq: t.modseq()}}, nil
+	})
+}
+
+// RenameMailbox gives a mailbox and all below it new names. Renaming INBOX moves its messages into a new mailbox and leaves
+// INBOX, and what is below it, where they are (RFC 9051, section 6.3.6).
+func (s *Store) RenameMailbox(ctx context.Context, id Identity, account, from, to string) error {
+	from, err := CleanName(from)
+	if err != nil {
+		return err
+	}
+	if to, err = CleanName(to); err != nil {
+		return err
+	}
+	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+		if t.find(to) != nil {
+			return nil, fmt.Errorf("%w: %q", ErrMailboxExists, to)
+		}
+		if from == Inbox {
+			return t.moveInbox(s, to)
+		}
+		if strings.HasPrefix(to, from+Separator) {
+			return nil, fmt.Errorf("%w: %q lies within %q", ErrNotAllowed, to, from)
+		}
+		return t.rename(from, to)
+	})
+}
+
+func (t *tree) rename(from, to string) ([]event.Event, error) {
+	e := &event.MailboxRenamed{Account: t.account.Name, Modseq: t.modseq()}
+	for _, m := range t.boxes {
+		rest, ok := strings.CutPrefix(m.Name, from)
+		if !ok || (rest != "" && !strings.HasPrefix(rest, Separator)) {
+			continue
+		}
+		name, err := CleanName(to + rest)
+		if err != nil {
+			return nil, err
+		}
+		if other := t.find(name); other != nil && !strings.HasPrefix(other.Name+Separator, from+Separator) {
+			return nil, fmt.Errorf("%w: %q", ErrMailboxExists, name)
+		}
+		e.Renames = append(e.Renames, event.Rename{Mailbox: m.ID, Name: name})
+	}
+	if len(e.Renames) == 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNoMailbox, from)
+	}
+	return []event.Event{e}, nil
+}
+
+func (t *tree) moveInbox(s *Store, to string) ([]event.Event, error) {
+	inbox := t.find(Inbox)
+	if inbox == nil {
+		return nil, fmt.Errorf("%w: INBOX", ErrNoMailbox)
+	}
+	if len(t.boxes) >= s.opts.MaxMailboxes {
+		return nil, fmt.Errorf("%w: %d mailboxes", ErrLimit, len(t.boxes))
+	}
+	created, err := t.create(to, nil)
+	if err != nil || inbox.Messages == 0 {
+		return []event.Event{created}, err
+	}
+	var uids event.UIDSet
+	err = state.ScanPages(s.shardOf(t.account.Name).Replica.Reader(), inbox.ID, func(_ uint32, p state.Page) (bool, error) {
+		for _, l := range p {
+			uids = uids.Add(l.UID)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	moved := &event.MessagesMoved{
+		Account: t.account.Name, Source: inbox.ID, SourceUIDs: uids, Dest: created.Mailbox, FirstUID: 1,
+		Modseq: t.modseq(), SaveDate: t.now.Unix(),
+	}
+	return []event.Event{created, moved}, nil
+}
+
+// Subscribe adds a name to the account's subscriptions or removes it. The mailbox need not exist.
+func (s *Store) Subscribe(ctx context.Context, id Identity, account, name string, subscribed bool) error {
+	name, err := CleanName(name)
+	if err != nil {
+		return err
+	}
+	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+		names, err := state.Subscriptions(s.shardOf(account).Replica.Reader(), account)
+		if err != nil || slices.Contains(names, name) == subscribed {
+			return nil, err
+		}
+		if subscribed && len(names) >= 2*s.opts.MaxMailboxes {
+			return nil, fmt.Errorf("%w: %d subscriptions", ErrLimit, len(names))
+		}
+		return []event.Event{&event.SubscriptionSet{Account: account, Name: name, Subscribed: subscribed, Modseq: t.modseq()}}, nil
+	})
+}
+
+// SetSpecialUse replaces the special uses of a mailbox.
+func (s *Store) SetSpecialUse(ctx context.Context, id Identity, account, name string, uses []string) error {
+	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+		m := t.find(name)
+		if m == nil {
+			return nil, fmt.Errorf("%w: %q", ErrNoMailbox, name)
+		}
+		for _, u := range uses {
+			if !slices.Contains(specialUses, u) {
+				return nil, fmt.Errorf("%w: unknown use %s", ErrSpecialUse, u)
+			}
+			for _, o := range t.boxes {
+				if o.ID != m.ID && slices.Contains(o.SpecialUse, u) {
+					return nil, fmt.Errorf("%w: %s is %q", ErrSpecialUse, u, o.Name)
+				}
+			}
+		}
+		return []event.Event{&event.SpecialUseSet{Account: account, Mailbox: m.ID, SpecialUse: uses, Modseq: t.modseq()}}, nil
+	})
+}
+
+// Mailboxes lists an account's mailboxes with their summaries, in order of their names.
+func (s *Store) Mailboxes(_ context.Context, id Identity, account string) ([]*state.Mailbox, error) {
+	if err := id.may(account); err != nil {
+		return nil, err
+	}
+	return state.Mailboxes(s.shardOf(account).Replica.Reader(), account)
+}
+
+// Subscriptions lists the names that an account is subscribed to, in order.
+func (s *Store) Subscriptions(_ context.Context, id Identity, account string) ([]string, error) {
+	if err := id.may(account); err != nil {
+		return nil, err
+	}
+	return state.Subscriptions(s.shardOf(account).Replica.Reader(), account)
+}
+
+// Mailbox gives the summary of one mailbox, by name: ErrNoMailbox when there is none.
+func (s *Store) Mailbox(_ context.Context, id Identity, account, name string) (*state.Mailbox, error) {
+	if err := id.may(account); err != nil {
+		return nil, err
+	}
+	name, err := CleanName(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrNoMailbox, name)
+	}
+	m, err := state.LookupMailbox(s.shardOf(account).Replica.Reader(), account, name)
+	if err == nil && m == nil {
+		err = fmt.Errorf("%w: %q", ErrNoMailbox, name)
+	}
+	return m, err
+}

@@ -1,0 +1,211 @@
+package replica
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"angarium/eventlog/event"
+	"angarium/replica/state"
+	"angarium/replica/view"
+)
+
+// Snapshot is a mailbox at one moment. It never changes.
+type Snapshot struct {
+	Mailbox *state.Mailbox // the row; not to be changed. Of a deleted mailbox: the last one
+	List    view.List      // the live messages
+	Deleted bool
+}
+
+// Box is a mailbox in memory, shared by all who have it open.
+type Box struct {
+	id  event.MailboxID
+	r   *Replica
+	now atomic.Pointer[Snapshot]
+
+	loaded  chan struct{} // closed when now is set, or err
+	err     error
+	pending []*state.Change // under r.mu: what came while it was loaded
+	next    Snapshot        // under r.mu
+	refs    int             // under r.mu
+	idle    *list.Element   // under r.mu: its place among the boxes nobody has open
+
+	watchMu  sync.Mutex
+	watchers map[*Watcher]struct{}
+}
+
+// Watcher is told when a Box has changed.
+type Watcher struct {
+	// C gets a value when there is a newer snapshot than the last one looked at. Several changes may give one value.
+	C   chan struct{}
+	box *Box
+}
+
+// ErrNoMailbox says that there is no such mailbox.
+var ErrNoMailbox = errors.New("no such mailbox")
+
+// boxLRU is the boxes that nobody has open, most recently used first.
+type boxLRU struct {
+	list     list.List
+	messages int
+}
+
+// OpenBox brings a mailbox into memory, if it is not there, and keeps it until Release: ErrNoMailbox when there is none.
+func (r *Replica) OpenBox(ctx context.Context, id event.MailboxID) (*Box, error) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil, ErrClosed
+	}
+	box, ok := r.boxes[id]
+	if !ok {
+		box = &Box{id: id, r: r, loaded: make(chan struct{}), watchers: map[*Watcher]struct{}{}}
+		r.boxes[id] = box
+	}
+	box.refs++
+	if box.idle != nil {
+		r.idle.messages -= box.next.List.Len()
+		r.idle.list.Remove(box.idle)
+		box.idle = nil
+	}
+	if !ok {
+		snap := r.db.NewSnapshot()
+		r.mu.Unlock()
+		box.load(reader{snap})
+		if err := snap.Close(); err != nil {
+			r.opts.Logger.Warn("close snapshot of the index", "error", err)
+		}
+	} else {
+		r.mu.Unlock()
+	}
+	select {
+	case <-box.loaded:
+	case <-ctx.Done():
+		box.Release()
+		return nil, ctx.Err()
+	}
+	if box.err != nil {
+		err := box.err
+		box.Release()
+		return nil, err
+	}
+	return box, nil
+}
+
+// load reads the mailbox without holding up the replica, then catches up with what came meanwhile.
+func (b *Box) load(r state.Reader) {
+	var builder view.Builder
+	row, err := state.GetMailbox(r, b.id)
+	if err == nil && row == nil {
+		err = ErrNoMailbox
+	}
+	if err == nil {
+		err = state.ScanPages(r, b.id, func(n uint32, p state.Page) (bool, error) {
+			builder.Add(n, p)
+			return true, nil
+		})
+	}
+	b.r.mu.Lock()
+	defer b.r.mu.Unlock()
+	defer close(b.loaded)
+	if err != nil {
+		b.err = fmt.Errorf("open mailbox %s: %w", b.id, err)
+		delete(b.r.boxes, b.id)
+		return
+	}
+	b.next = Snapshot{Mailbox: row, List: builder.List()}
+	pending := b.pending
+	b.pending = nil
+	b.now.Store(&Snapshot{}) // loaded from here on
+	for _, c := range pending {
+		b.applyLocked(c)
+	}
+	b.publishLocked()
+}
+
+// applyLocked takes in a change; publishLocked shows it.
+func (b *Box) applyLocked(c *state.Change) {
+	if b.now.Load() == nil {
+		b.pending = append(b.pending, c)
+		return
+	}
+	if c.Mailbox == nil {
+		b.next.Deleted = true
+		return
+	}
+	b.next.Mailbox = c.Mailbox
+	if len(c.Appended) > 0 {
+		b.next.List = b.next.List.Append(c.Appended...)
+	}
+	if len(c.Flagged) > 0 {
+		b.next.List = b.next.List.Set(c.Flagged...)
+	}
+	if len(c.Expunged) > 0 {
+		b.next.List = b.next.List.Remove(c.Expunged)
+	}
+}
+
+func (b *Box) publishLocked() {
+	if b.now.Load() == nil {
+		return
+	}
+	snap := b.next
+	b.now.Store(&snap)
+	if snap.Deleted {
+		delete(b.r.boxes, b.id)
+	}
+	b.watchMu.Lock()
+	defer b.watchMu.Unlock()
+	for w := range b.watchers {
+		select {
+		case w.C <- struct{}{}:
+		default: // it has been told and has not looked yet
+		}
+	}
+}
+
+// ID names the mailbox.
+func (b *Box) ID() event.MailboxID { return b.id }
+
+// Snapshot gives the mailbox as it is now.
+func (b *Box) Snapshot() *Snapshot { return b.now.Load() }
+
+// Watch tells of changes until Close of the watcher.
+func (b *Box) Watch() *Watcher {
+	w := &Watcher{C: make(chan struct{}, 1), box: b}
+	b.watchMu.Lock()
+	defer b.watchMu.Unlock()
+	b.watchers[w] = struct{}{}
+	return w
+}
+
+// Close ends the watch.
+func (w *Watcher) Close() {
+	w.box.watchMu.Lock()
+	defer w.box.watchMu.Unlock()
+	delete(w.box.watchers, w)
+}
+
+// Release says that the caller no longer needs the box. What nobody needs stays in memory while there is room for it.
+func (b *Box) Release() {
+	r := b.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.refs--; b.refs > 0 || r.boxes[b.id] != b {
+		return
+	}
+	b.idle = r.idle.list.PushFront(b)
+	r.idle.messages += b.next.List.Len()
+	for r.idle.messages > r.opts.BoxMessages || r.idle.list.Len() > maxIdleBoxes {
+		last := r.idle.list.Remove(r.idle.list.Back()).(*Box)
+		last.idle = nil
+		r.idle.messages -= last.next.List.Len()
+		delete(r.boxes, last.id)
+	}
+}
+
+// maxIdleBoxes bounds the mailboxes in memory that nobody has open, however small they are.
+const maxIdleBoxes = 10_000

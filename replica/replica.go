@@ -1,0 +1,288 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"angarium/eventlog"
+	"angarium/eventlog/event"
+	"angarium/internal/codec"
+	"angarium/replica/body"
+	"angarium/replica/state"
+)
+
+// Options configures a replica. Zero values mean the defaults named here.
+type Options struct {
+	FS            vfs.FS       // file system [the machine's]
+	Dir           string       // directory of this shard's replica; made if needed
+	Shard         int          // for messages only
+	CacheBytes    int64        // cache of index blocks [128 MiB]
+	MemtableBytes int          // index in memory before it is flushed, and so what is applied again after a crash [32 MiB]
+	BoxMessages   int          // messages of mailboxes that nobody has open and that stay in memory [2,000,000]
+	SegmentSize   uint64       // size of a body segment [256 MiB]
+	Logger        *slog.Logger // [slog.Default()]
+	Hooks         Hooks
+}
+
+// Hooks observe a replica. Any may be nil; they must be quick.
+type Hooks struct {
+	Applied func(envelopes, events, bytes int, took time.Duration)
+	Synced  func(segments int, took time.Duration, err error)
+	Halted  func(error)
+}
+
+// Names of the states of a replica.
+const (
+	Stopped   = "stopped"   // does not follow the log
+	Following = "following" // applies what comes
+	Stalled   = "stalled"   // tries again and again to apply what has come, as with a full disk
+	Halted    = "halted"    // met what it cannot apply, and will not go on
+)
+
+// Status is what a replica says of itself.
+type Status struct {
+	State    string            // one of the names above
+	Reason   string            // why it is stalled or halted
+	Applied  eventlog.State    // of the last envelope applied
+	Time     time.Time         // commit time of that envelope; zero for none
+	Halt     eventlog.Position // where it halted
+	Totals   state.Totals
+	Bodies   uint64 // bytes of body segments
+	Segments int
+}
+
+// Errors of this package.
+var (
+	// ErrHalted says that the replica met something it cannot apply. Reads go on.
+	ErrHalted = errors.New("replica is halted")
+	// ErrClosed says that the replica was closed.
+	ErrClosed = errors.New("replica is closed")
+)
+
+// HaltError is why a replica halted, and where.
+type HaltError struct {
+	Position eventlog.Position
+	Err      error
+}
+
+// Error implements error.
+func (e *HaltError) Error() string {
+	return fmt.Sprintf("%v at log position %d: %v", ErrHalted, e.Position, e.Err)
+}
+
+// Unwrap gives ErrHalted and the cause.
+func (e *HaltError) Unwrap() []error { return []error{ErrHalted, e.Err} }
+
+// Replica is one shard's materialised state. Its methods may be called from any goroutine, Run from one at a time.
+type Replica struct {
+	opts   Options
+	db     *pebble.DB
+	bodies *body.Store
+	codec  *codec.Codec
+
+	mu      sync.Mutex // held over commit and publication of a batch: what is committed is what is published
+	place   place
+	status  string
+	reason  error
+	waiters []waiter
+	boxes   map[event.MailboxID]*Box
+	idle    boxLRU
+	closed  bool
+}
+
+type waiter struct {
+	position eventlog.Position
+	done     chan error // buffered
+}
+
+// Open opens the replica in a directory, or makes an empty one. Body segments are cut back to where the index stands.
+func Open(opts Options) (*Replica, error) {
+	opts = opts.withDefaults()
+	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open replica: %w", err)
+	}
+	c, err := codec.New()
+	if err != nil {
+		return nil, fmt.Errorf("open replica: %w", err)
+	}
+	r := &Replica{opts: opts, codec: c, status: Stopped, boxes: map[event.MailboxID]*Box{}}
+	if r.db, err = openIndex(&r.opts, &syncFS{FS: opts.FS, before: r.syncBodies}); err != nil {
+		return nil, fmt.Errorf("open replica %s: %w", opts.Dir, err)
+	}
+	if err := r.openBodies(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open replica %s: %w", opts.Dir, err), r.db.Close())
+	}
+	return r, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 128 << 20
+	}
+	if o.MemtableBytes == 0 {
+		o.MemtableBytes = 32 << 20
+	}
+	if o.BoxMessages == 0 {
+		o.BoxMessages = 2_000_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// openBodies opens the segments at the mark of the index.
+func (r *Replica) openBodies() error {
+	p, err := readPlace(r.db)
+	if err != nil {
+		return err
+	}
+	opts := body.Options{SegmentSize: r.opts.SegmentSize, Hooks: body.Hooks{Sync: r.opts.Hooks.Synced}}
+	bodies, err := body.Open(r.opts.FS, bodyDir(r.opts.FS, r.opts.Dir), p.Bodies, opts)
+	if err != nil {
+		return err
+	}
+	r.place, r.bodies = p, bodies
+	return nil
+}
+
+// syncBodies keeps the rule of doc.go. While the index is being opened there are no bodies that it does not refer to yet.
+func (r *Replica) syncBodies() error {
+	if r.bodies == nil {
+		return nil
+	}
+	return r.bodies.Sync()
+}
+
+// Reader reads committed rows, for the functions of package state. Two reads may see different positions.
+func (r *Replica) Reader() state.Reader { return reader{r.db} }
+
+// Applied says where the replica stands.
+func (r *Replica) Applied() eventlog.State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.place.state()
+}
+
+// Status says how the replica does.
+func (r *Replica) Status() (Status, error) {
+	totals, err := state.GetTotals(r.Reader())
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Totals: *totals}
+	s.Bodies, s.Segments = r.bodies.Size()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.State, s.Applied = r.status, r.place.state()
+	if r.place.Position > 0 {
+		s.Time = time.UnixMicro(r.place.Time).UTC()
+	}
+	if r.reason != nil {
+		s.Reason = r.reason.Error()
+	}
+	if halt := (*HaltError)(nil); errors.As(r.reason, &halt) {
+		s.Halt = halt.Position
+	}
+	return s, nil
+}
+
+// Err is nil while the replica can apply what comes, or else why it cannot.
+func (r *Replica) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return ErrClosed
+	case r.status == Following || r.status == Stopped:
+		return nil
+	}
+	return r.reason
+}
+
+// Wait returns when everything up to position is applied; with an error when that will not be, or ctx ends.
+func (r *Replica) Wait(ctx context.Context, position eventlog.Position) error {
+	r.mu.Lock()
+	if r.place.Position >= position {
+		r.mu.Unlock()
+		return nil
+	}
+	if err := r.deadLocked(); err != nil {
+		r.mu.Unlock()
+		return err
+	}
+	w := waiter{position, make(chan error, 1)}
+	r.waiters = append(r.waiters, w)
+	r.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i := range r.waiters {
+			if r.waiters[i].done == w.done {
+				r.waiters = append(r.waiters[:i], r.waiters[i+1:]...)
+				break
+			}
+		}
+		return fmt.Errorf("wait for log position %d to be applied: %w", position, ctx.Err())
+	}
+}
+
+func (r *Replica) deadLocked() error {
+	if r.closed {
+		return ErrClosed
+	}
+	if r.status == Halted {
+		return r.reason
+	}
+	return nil
+}
+
+// wakeLocked answers those who wait for what has come, or with err all of them.
+func (r *Replica) wakeLocked(err error) {
+	kept := r.waiters[:0]
+	for _, w := range r.waiters {
+		switch {
+		case w.position <= r.place.Position:
+			w.done <- nil
+		case err != nil:
+			w.done <- err
+		default:
+			kept = append(kept, w)
+		}
+	}
+	r.waiters = kept
+}
+
+// Flush makes the index durable at its present position.
+func (r *Replica) Flush() error {
+	if err := r.db.Flush(); err != nil {
+		return fmt.Errorf("flush index: %w", err)
+	}
+	return nil
+}
+
+// Close makes the index durable and closes the replica. Run must have returned, and no other call may be under way.
+func (r *Replica) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	r.wakeLocked(ErrClosed)
+	r.mu.Unlock()
+	return errors.Join(r.Flush(), r.db.Close(), r.bodies.Close())
+}
