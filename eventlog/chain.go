@@ -51,20 +51,21 @@ func (c *Chain) follows(env *Envelope) error {
 
 // checkEpoch holds that an epoch starts with EpochStarted, as the first event of its first envelope, and nowhere else.
 func (c *Chain) checkEpoch(env *Envelope) error {
+	epoch := c.state.Epoch
 	for i, entry := range env.Entries {
 		started, ok := entry.Event.(*event.EpochStarted)
-		switch {
-		case !ok:
-		case i > 0:
+		if !ok {
+			continue
+		}
+		if i > 0 {
 			return fmt.Errorf("%w: EpochStarted is event %d of its envelope", ErrEpoch, i+1)
-		case started.Epoch != env.Epoch || env.Epoch != c.state.Epoch+1:
-			return fmt.Errorf("%w: EpochStarted of %d in an envelope of %d after %d", ErrEpoch, started.Epoch, env.Epoch, c.state.Epoch)
-		default:
-			return nil
+		}
+		if epoch++; started.Epoch != epoch {
+			return fmt.Errorf("%w: EpochStarted of %d after %d", ErrEpoch, started.Epoch, c.state.Epoch)
 		}
 	}
-	if env.Epoch != c.state.Epoch {
-		return fmt.Errorf("%w: from %d to %d without EpochStarted", ErrEpoch, c.state.Epoch, env.Epoch)
+	if env.Epoch != epoch {
+		return fmt.Errorf("%w: an envelope of %d after %d, where %d is due", ErrEpoch, env.Epoch, c.state.Epoch, epoch)
 	}
 	return nil
 }

@@ -189,6 +189,9 @@ func (w *Writer) recover(flights []*flight) ([]*flight, error) {
 				continue
 			}
 		}
+		if w.ctx.Err() != nil {
+			return flights, ErrClosed
+		}
 		w.unavailable(f, err)
 		if !w.pause(delay) {
 			return flights, ErrClosed
@@ -305,6 +308,7 @@ func (w *Writer) end(flights []*flight, err error) {
 		w.opt.Logger.Error("log writer stopped", "error", err)
 	}
 	w.queue.close(err)
+	w.down.Store(nil) // from here on, the queue tells why
 	for _, f := range flights {
 		f.release()
 		w.giveUp(f, sent)

@@ -166,6 +166,13 @@ func (w *Writer) State() State {
 	return w.state
 }
 
+// Queued says how many units wait for an envelope.
+func (w *Writer) Queued() int {
+	w.queue.mu.Lock()
+	defer w.queue.mu.Unlock()
+	return len(w.queue.units)
+}
+
 // Done is closed when the writer has ended: because it was closed, or died.
 func (w *Writer) Done() <-chan struct{} { return w.done }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -123,11 +122,6 @@ func (s *session) farewell(err error) {
 		s.bye("", "The connection cannot go on")
 	}
 	s.log.Info("connection closed", "account", s.id.Account, "command", s.name, "error", err)
-}
-
-// isGone says that an error means that the client has gone, which is not worth a word.
-func isGone(err error) bool {
-	return isEOF(err) || errors.Is(err, net.ErrClosed) || isReset(err)
 }
 
 // enableCondstore notes that the client has shown that it knows CONDSTORE, and reports whether that is new (RFC 7162, section 3.1).

@@ -144,7 +144,7 @@ func (a *Authenticator) conclude(ctx context.Context, remote netip.Addr, s subje
 	if a.opts.Throttle != nil {
 		a.opts.Throttle.Succeeded(remote, s.counted)
 	}
-	if false {
+	if s.account.Disabled {
 		return Identity{}, ErrDisabled
 	}
 	return a.authorize(ctx, s.account.Name, authzid)

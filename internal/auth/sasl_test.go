@@ -257,6 +257,28 @@ func TestScram(t *testing.T) {
 	}
 }
 
+func TestScramRefusesAResponseAfterTheEnd(t *testing.T) {
+	c, err := scram.SHA256.NewClient("ann", "secret", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conv := c.NewConversation()
+	s := server(t, authenticator(t, nil), auth.MechScramSHA256)
+	var challenge []byte
+	for range 2 {
+		response, err := conv.Step(string(challenge))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if challenge, _, err = s.Next([]byte(response)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, done, err := s.Next([]byte("more")); done || !errors.Is(err, auth.ErrMalformed) || s.Identity() != (auth.Identity{}) {
+		t.Errorf("Next = %v, %v, %+v; want ErrMalformed", done, err, s.Identity())
+	}
+}
+
 func TestScramUnknownNameLooksReal(t *testing.T) {
 	salt := func(user string) string {
 		c, err := scram.SHA256.NewClient(user, "x", "")
@@ -367,7 +389,12 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestUnknownMechanism(t *testing.T) {
+func TestMechanisms(t *testing.T) {
+	for mech, want := range map[string]bool{auth.MechPlain: true, auth.MechLogin: true, auth.MechScramSHA256: false} {
+		if auth.SendsPassword(mech) != want || !slices.Contains(auth.Mechanisms(), mech) {
+			t.Errorf("SendsPassword(%q) = %v, or it is not offered", mech, !want)
+		}
+	}
 	for _, mech := range []string{"", "GSSAPI", "SCRAM-SHA-256-PLUS", "EXTERNAL", "PLAIN\r\nX"} {
 		if _, err := authenticator(t, nil).SASLServer(context.Background(), client, mech); !errors.Is(err, auth.ErrUnknownMechanism) {
 			t.Errorf("%q: %v; want ErrUnknownMechanism", mech, err)

@@ -109,6 +109,9 @@ func TestCheckerEndsOldPasswordAtOnce(t *testing.T) {
 	if ok, err := c.Check(ctx, "ann", &old, "new"); ok || err != nil {
 		t.Errorf("the new password matches the old verifier: %v", err)
 	}
+	sameSalt := old
+	sameSalt.StoredKey = changed.StoredKey
+	mustCheck(t, c, "ann", &sameSalt, "old", false)
 }
 
 // A check that is cached needs no slot, so with all slots taken it succeeds where any other waits for the context to end.

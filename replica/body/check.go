@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	checkChunkBytes    = 1 << 20 // memory that a check takes
+	checkChunkBytes    = 1 << 20 // memory that a check takes at most
 	progressEveryBytes = 1 << 20
 )
 
@@ -125,7 +125,7 @@ func (c *checker) surveyDir() (beyond []Violation, err error) {
 }
 
 func (c *checker) run(ctx context.Context) (CheckStats, error) {
-	c.buf = make([]byte, checkChunkBytes)
+	c.buf = make([]byte, min(checkChunkBytes, max(c.total, segmentHeaderSize+recordHeaderSize)))
 	for n := uint32(1); n <= c.mark.Segment && n != 0; n++ {
 		if err := c.segment(ctx, n); err != nil {
 			return c.stats, err

@@ -140,7 +140,7 @@ func (w *segmentWalk) sum(ctx context.Context, start uint64, h recordHeader) (ui
 		if err := ctx.Err(); err != nil {
 			return 0, fmt.Errorf("body: check: %w", err)
 		}
-		b := w.c.buf[:min(checkChunkBytes, to-from)]
+		b := w.c.buf[:min(uint64(len(w.c.buf)), to-from)]
 		if err := w.readAt(b, from); err != nil {
 			return 0, err
 		}
@@ -157,7 +157,7 @@ func (w *segmentWalk) search(ctx context.Context, pos uint64) (uint64, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, fmt.Errorf("body: check: %w", err)
 		}
-		b := w.c.buf[:min(checkChunkBytes, w.end-pos)]
+		b := w.c.buf[:min(uint64(len(w.c.buf)), w.end-pos)]
 		if err := w.readAt(b, pos); err != nil {
 			return 0, err
 		}

@@ -104,7 +104,7 @@ func copyPrefix(fs vfs.FS, from, to string, size uint64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dst.Close()) }()
-	n, err := io.CopyBuffer(struct{ io.Writer }{dst}, io.LimitReader(src, int64(size)), make([]byte, copyChunkBytes))
+	n, err := io.CopyBuffer(struct{ io.Writer }{dst}, io.LimitReader(src, int64(size)), make([]byte, min(copyChunkBytes, max(size, 1))))
 	if err != nil {
 		return err
 	}

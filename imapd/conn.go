@@ -1,0 +1,90 @@
+package imapd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+)
+
+// conn is what a session reads from and writes to, TLS inside: it counts, and records if it is told to.
+type conn struct {
+	net.Conn
+	hooks         *Hooks
+	read, written *atomic.Int64
+	trace         *trace // nil: not recorded
+}
+
+func newConn(c net.Conn, hooks *Hooks) *conn {
+	return &conn{Conn: c, hooks: hooks, read: new(atomic.Int64), written: new(atomic.Int64)}
+}
+
+// over gives the connection that goes on, with the same counters, on another stream.
+func (c *conn) over(inner net.Conn) *conn {
+	next := *c
+	next.Conn = inner
+	return &next
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.read.Add(int64(n))
+		c.hooks.Read(n)
+		c.trace.record('C', p[:n])
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if n > 0 {
+		c.written.Add(int64(n))
+		c.hooks.Written(n)
+		c.trace.record('S', p[:n])
+	}
+	return n, err
+}
+
+func (c *conn) stopTrace() {
+	c.trace.close()
+	c.trace = nil
+}
+
+// trace is the record of a session. A nil trace records nothing.
+type trace struct {
+	w    io.WriteCloser
+	last byte
+}
+
+func (t *trace) record(direction byte, p []byte) {
+	if t == nil || t.w == nil {
+		return
+	}
+	var err error
+	if t.last != direction {
+		t.last = direction
+		_, err = fmt.Fprintf(t.w, "\n--- %c\n", direction)
+	}
+	if err == nil {
+		_, err = t.w.Write(p)
+	}
+	if err != nil {
+		t.close()
+	}
+}
+
+func (t *trace) close() {
+	if t != nil && t.w != nil {
+		_ = t.w.Close() // the record is a help for people; nothing depends on its end
+		t.w = nil
+	}
+}
+
+// isGone says that an error means that the client has gone, or that the connection was closed here: not worth a word.
+func isGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
+}
