@@ -1,10 +1,10 @@
 package body
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"time"
-
-	"github.com/cockroachdb/errors/oserror"
 )
 
 // Append stores a blob and returns where it is. It is readable at once, and on the disk after the next Sync.
@@ -85,7 +85,7 @@ func (s *Store) appendToNew(mark Mark, guid GUID, blob []byte) (Extent, error) {
 	}
 	path := s.path(ext.Segment)
 	// Left by a try that failed, or by a rollback, that could not clean up.
-	if err := s.fs.Remove(path); err != nil && !oserror.IsNotExist(err) {
+	if err := s.fs.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return Extent{}, fmt.Errorf("remove %s: %w", path, err)
 	}
 	s.read.drop(ext.Segment)

@@ -2,9 +2,10 @@ package body
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
-	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -158,7 +159,7 @@ func (c *checker) segment(ctx context.Context, n uint32) error {
 	f, err := c.fs.Open(v.File)
 	if err != nil {
 		v.Kind, v.Detail = Unreadable, err.Error()
-		if oserror.IsNotExist(err) {
+		if errors.Is(err, os.ErrNotExist) {
 			v.Kind = MissingSegment
 		}
 		return c.found(v)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -70,7 +69,7 @@ func (s *Store) survey(mark Mark) (ends []uint64, size uint64, err error) {
 		path := s.path(n)
 		var header []byte
 		header, fileSize, err := readStart(s.fs, path)
-		if oserror.IsNotExist(err) {
+		if errors.Is(err, os.ErrNotExist) {
 			return nil, 0, &ShortError{File: path, Segment: n, Want: segmentHeaderSize, Missing: true}
 		}
 		if err != nil {
@@ -170,7 +169,7 @@ func makeDir(fs vfs.FS, dir string) error {
 		if err == nil {
 			break
 		}
-		if !oserror.IsNotExist(err) {
+		if !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("stat %s: %w", d, err)
 		}
 		up := fs.PathDir(d)

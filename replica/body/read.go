@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
-
-	"github.com/cockroachdb/errors/oserror"
 )
 
 // Read returns the blob of the body named guid at ext. It reuses the memory of dst, whatever its length, if its capacity
@@ -40,7 +39,7 @@ func (s *Store) readBlob(ext Extent, guid GUID, dst []byte) ([]byte, error) {
 	}
 	h, err := s.read.acquire(ext.Segment)
 	if err != nil {
-		if oserror.IsNotExist(err) {
+		if errors.Is(err, os.ErrNotExist) {
 			return nil, corrupt(errors.New("segment file is missing"))
 		}
 		return nil, fmt.Errorf("open %s: %w", s.path(ext.Segment), err)
