@@ -136,8 +136,9 @@ func (q *queue) withdraw(u *unit) bool {
 	return true
 }
 
-// take gives the units for the next envelope, and whether the queue is at its end.
-func (q *queue) take() (units []*unit, ended bool) {
+// take gives the units for the next envelope, none if they have fewer than atLeast events and would leave room in it; and
+// whether the queue is at its end.
+func (q *queue) take(atLeast int) (units []*unit, ended bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, events, size := 0, 0, 0
@@ -145,10 +146,15 @@ func (q *queue) take() (units []*unit, ended bool) {
 		if n > 0 && (events+u.count > TargetEvents || size+len(u.events) > TargetBytes) {
 			break
 		}
-		u.taken = true
 		n, events, size = n+1, events+u.count, size+len(u.events)
 	}
+	if n == len(q.units) && events < min(atLeast, TargetEvents) && size < TargetBytes {
+		return nil, false
+	}
 	units = append(units, q.units[:n]...)
+	for _, u := range units {
+		u.taken = true
+	}
 	rest := copy(q.units, q.units[n:])
 	clear(q.units[rest:])
 	q.units = q.units[:rest]

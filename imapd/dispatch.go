@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"angarium/imapd/wire"
 )
 
 // unknownCommand is what a command that does not exist is called in log and metrics.
@@ -64,21 +61,21 @@ func (s *session) stateText() string {
 	return "you are logged in already"
 }
 
-// conclude sends what is due after a handler: the changes of the mailbox and the tagged reply. It returns the result for the metrics.
+// conclude moves behind the command and sends what is due: the changes of the mailbox and the tagged reply. It returns the result
+// for the metrics.
 func (s *session) conclude(ctx context.Context, rep reply, policy updates, err error) (string, error) {
+	var end *closing
 	switch {
 	case errors.Is(err, errBye):
 		return "OK", err
-	case errors.Is(err, errReplied):
-		s.bad = 0
-		return "OK", nil
+	case errors.As(err, &end), errors.Is(err, errMailboxDeleted):
+		return "closed", err
 	}
-	st, fatal := s.judge(err)
-	if fatal != nil {
-		return "closed", fatal
-	}
-	// Behind the command before anything is answered: what follows must be a command of its own.
+	// Before anything is answered: what follows must be a command of its own, or the connection is at its end.
 	if err := s.r.DiscardCommand(); err != nil {
+		return "closed", err
+	}
+	if err := s.enc.Err(); err != nil {
 		return "closed", err
 	}
 	if policy != updatesNone {
@@ -86,23 +83,38 @@ func (s *session) conclude(ctx context.Context, rep reply, policy updates, err e
 			return "closed", err
 		}
 	}
-	if st == nil {
-		s.bad = 0
+	switch {
+	case errors.Is(err, errReplied):
+		s.broken = 0
+		return "OK", nil
+	case err == nil:
+		s.broken = 0
 		s.enc.Status(s.tag, "OK", rep.code, rep.text)
 		return "OK", s.enc.Err()
 	}
+	st, expected := statusOf(err)
+	if !expected {
+		s.log.Error("command failed", "command", s.name, "error", err)
+	}
+	return st.cond, s.refuse(st)
+}
+
+// refuse answers a command with NO or BAD. An error means that the client has sent too much of what it should not.
+func (s *session) refuse(st *statusError) error {
 	tag := s.tag
 	if tag == "" {
-		tag = "*" // RFC 9051, section 7.1.3: BAD without a tag
+		tag = "*" // RFC 9051, section 7.1.3
 	}
 	s.enc.Status(tag, st.cond, st.code, st.text)
-	if st.cond != "BAD" {
-		return st.cond, s.enc.Err()
+	if st.cond == "BAD" {
+		if s.broken++; s.broken >= s.badAllowed() {
+			return &closing{"", "Too many broken commands", nil}
+		}
 	}
-	if s.bad++; s.bad >= s.badAllowed() {
-		return st.cond, &closing{"", "Too many broken commands", errors.New("too many broken commands")}
+	if s.failures >= s.srv.opts.Limits.LoginFailures {
+		return &closing{"", "Too many failed logins", nil}
 	}
-	return st.cond, s.enc.Err()
+	return s.enc.Err()
 }
 
 func (s *session) badAllowed() int {
@@ -112,38 +124,3 @@ func (s *session) badAllowed() int {
 	}
 	return n
 }
-
-// judge says what a handler's error means: a status to answer with, or an error after which the connection cannot go on.
-func (s *session) judge(err error) (st *statusError, fatal error) {
-	if err == nil {
-		return nil, nil
-	}
-	var end *closing
-	if errors.As(err, &end) {
-		return nil, err
-	}
-	st, ok := statusOf(err)
-	if ok {
-		return st, nil
-	}
-	if s.enc.Err() != nil || isConnError(err) {
-		return nil, err
-	}
-	if errors.Is(err, context.Canceled) {
-		return nil, &closing{"UNAVAILABLE", "The server is shutting down", err}
-	}
-	s.log.Error("command failed", "command", s.name, "error", err)
-	return st, nil
-}
-
-// isConnError says that an error is one of the connection, or one after which the reader does not know where it is.
-func isConnError(err error) bool {
-	for _, e := range []error{wire.ErrLineTooLong, wire.ErrAmbiguous, wire.ErrUnskippable, wire.ErrMisuse, wire.ErrShortLiteral} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return isGone(err) || isNetError(err)
-}
-
-var _ = time.Now

@@ -32,14 +32,23 @@ var (
 	errBye = errors.New("the session ended")
 )
 
-// closing wraps an error after which the connection cannot go on; text is for the client.
+// closing says that the connection ends, and what the BYE tells the client.
 type closing struct {
 	code, text string
-	err        error
+	err        error // what is behind it; may be nil
 }
 
-func (e *closing) Error() string { return e.text + ": " + e.err.Error() }
+func (e *closing) Error() string {
+	if e.err == nil {
+		return e.text
+	}
+	return e.text + ": " + e.err.Error()
+}
+
 func (e *closing) Unwrap() error { return e.err }
+
+func errShutdown() error   { return &closing{"UNAVAILABLE", "The server is shutting down", nil} }
+func errAutologout() error { return &closing{"", "Autologout; idle for too long", nil} }
 
 // tryCreate turns the error for a missing mailbox into the one that APPEND, COPY and MOVE give for their destination (RFC 9051,
 // section 7.1).

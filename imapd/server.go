@@ -21,6 +21,7 @@ const freeBuffers = 256
 type Server struct {
 	opts      Options
 	commands  map[string]command
+	caps      []capability
 	readPool  *wire.BufferPool
 	writePool *wire.BufferPool
 	uploading atomic.Int64 // bytes of messages in APPEND commands under way
@@ -126,7 +127,6 @@ func (srv *Server) accept(raw net.Conn, implicitTLS bool) {
 		s := newSession(srv, newConn(c, &srv.opts.Hooks), remote, implicitTLS)
 		srv.attach(raw, s)
 		s.serve(srv.ctx)
-		s.hangUp()
 	}()
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"angarium/imapd/wire"
+	"angarium/internal/auth"
 	"angarium/mailstore"
 )
 
@@ -25,7 +26,7 @@ type session struct {
 	log  *slog.Logger
 
 	box   *selected   // nil unless a mailbox is selected
-	saved wire.NumSet // UIDs that SEARCH has saved (RFC 5182)
+	saved wire.NumSet // the result of the last SEARCH with SAVE: UIDs (RFC 5182)
 
 	// What the client has enabled. utf8 says that mailbox names and quoted strings are UTF-8.
 	rev2, condstore, qresync, utf8 bool
@@ -34,7 +35,7 @@ type session struct {
 	tls      bool
 	tag      string // of the command at hand
 	name     string // of the command at hand, for the log and the metrics
-	bad      int    // broken commands in succession
+	broken   int    // broken commands in succession
 	failures int    // failed logins
 	sentID   bool   // the client has told its ID
 	loginBy  time.Time
@@ -69,13 +70,11 @@ func (s *session) serve(ctx context.Context) {
 		case err == nil:
 			err = s.command(ctx)
 		case errors.Is(err, wire.ErrInterrupted) && s.srv.draining():
-			s.bye("UNAVAILABLE", "The server is shutting down")
-			return
+			err = errShutdown()
 		case errors.Is(err, wire.ErrInterrupted): // meant for an IDLE that has ended
 			err = nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.bye("", "Autologout; idle for too long")
-			return
+			err = errAutologout()
 		}
 		if err != nil {
 			s.farewell(err)
@@ -98,9 +97,14 @@ func (s *session) end(ctx context.Context) {
 	if err := s.enc.Flush(); err != nil && !isGone(err) {
 		s.log.Debug("last write failed", "error", err)
 	}
+	if err := s.conn.Close(); err != nil && !isGone(err) {
+		s.log.Debug("close failed", "error", err)
+	}
 	s.conn.stopTrace()
-	s.srv.logout(s)
-	s.log.Debug("session ended", "account", s.id.Account, "read", s.conn.read.Load(), "written", s.conn.written.Load())
+	if s.id.Account != "" {
+		s.srv.logout(s.id.Account)
+	}
+	s.log.Debug("session ended", "read", s.conn.read.Load(), "written", s.conn.written.Load())
 }
 
 // bye announces the end of the connection, which the caller brings about.
@@ -110,7 +114,7 @@ func (s *session) bye(code, text string) { s.enc.Status("*", "BYE", code, text) 
 func (s *session) farewell(err error) {
 	var c *closing
 	switch {
-	case errors.Is(err, errBye), isGone(err):
+	case errors.Is(err, errBye), errors.Is(err, errMailboxDeleted), isGone(err):
 		return
 	case errors.As(err, &c):
 		s.bye(c.code, c.text)
@@ -121,7 +125,7 @@ func (s *session) farewell(err error) {
 	default:
 		s.bye("", "The connection cannot go on")
 	}
-	s.log.Info("connection closed", "account", s.id.Account, "command", s.name, "error", err)
+	s.log.Info("connection closed", "command", s.name, "error", err)
 }
 
 // enableCondstore notes that the client has shown that it knows CONDSTORE, and reports whether that is new (RFC 7162, section 3.1).
@@ -139,15 +143,21 @@ func (s *session) enableRev2() {
 }
 
 // loggedInAs makes the session that of an account.
-func (s *session) loggedInAs(account, mechanism string) error {
+func (s *session) loggedInAs(who auth.Identity, mechanism string) error {
+	account := who.Account
 	if !s.srv.login(account) {
 		return s.no("LIMIT", fmt.Sprintf("The account has %d sessions already", s.srv.opts.Limits.SessionsPerAccount))
 	}
 	s.id.Account = account
 	s.log = s.log.With("account", account)
 	s.r.SetLimits(wire.Limits{})
-	s.bad, s.failures = 0, 0
-	s.log.Info("logged in", "mechanism", mechanism, "tls", s.tls)
+	s.broken, s.failures = 0, 0
+	if open := s.srv.opts.Trace; open != nil {
+		if w := open(account, s.id.Session); w != nil {
+			s.conn.trace = &trace{w: w}
+		}
+	}
+	s.log.Info("logged in", "authenticated", who.Authenticated, "mechanism", mechanism, "tls", s.tls)
 	return nil
 }
 

@@ -34,8 +34,6 @@ type Options struct {
 	MaxMailboxes     int            // of one account [10,000]
 	DefaultMailboxes []NewMailbox   // made with an account, beside INBOX
 	Now              func() time.Time
-	// Gate, if not nil, is asked before each write; its error refuses the write (as when the disk is nearly full).
-	Gate func() error
 }
 
 // Store is a node's mail store. Its methods may be called from any goroutine.
@@ -126,11 +124,6 @@ func (s *Store) begin(ctx context.Context, id Identity, accounts ...string) (*wr
 func (s *Store) writable(sh *shard) error {
 	if err := sh.Replica.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if s.opts.Gate != nil {
-		if err := s.opts.Gate(); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
 	}
 	return nil
 }

@@ -123,8 +123,10 @@ func (c Config) checkLog(k *checks) {
 		}
 	} else if l.UnsafeSync {
 		k.warn("log.unsafe_sync", "set sync_interval: always in the NATS servers", "a power failure can lose mail that was acknowledged")
+	} else if !l.SyncAlways {
+		k.add("log.sync_always", "set sync_interval: always in the NATS servers, then sync_always = true here", "nothing says that the log fsyncs before it acknowledges")
 	}
-	atLeast(k, "log.max_memory", "", l.MaxMemory, 0)
+	atLeast(k, "log.min_free", "", l.MinFree, 0)
 	atLeast(k, "log.max_store", "", l.MaxStore, 0)
 	between(k, "log.timeout", "", l.Timeout, Duration(1e9), Duration(300e9))
 }

@@ -33,9 +33,10 @@ type Log struct {
 	TLSCert     string   `toml:"tls_cert" doc:"Client certificate file shown to the NATS servers."`
 	TLSKey      string   `toml:"tls_key" doc:"Key file of tls_cert."`
 	Domain      string   `toml:"domain" doc:"JetStream domain of the log."`
+	SyncAlways  bool     `toml:"sync_always" doc:"You state that every server of an external log runs with sync_interval \"always\", which cannot be learned through an ordinary account. The embedded server always does."`
 	UnsafeSync  bool     `toml:"unsafe_sync" doc:"Accept an external log that does not fsync before it acknowledges. A power failure then loses mail that was acknowledged."`
-	MaxMemory   Size     `toml:"max_memory" doc:"Memory limit of JetStream in the embedded server. 0: no limit."`
 	MaxStore    Size     `toml:"max_store" doc:"Disk limit of JetStream in the embedded server. 0: no limit."`
+	MinFree     Size     `toml:"min_free" doc:"Disk space that the embedded server keeps free: writes are refused when there is less."`
 	Timeout     Duration `toml:"timeout" doc:"How long an append may take before its outcome counts as unknown."`
 }
 
@@ -44,7 +45,6 @@ type Replica struct {
 	BodyEncoding  string   `toml:"body_encoding" doc:"How message bodies are stored: \"zstd\", \"s2\" or \"none\". For new bodies only."`
 	MemtableSize  Size     `toml:"memtable_size" doc:"Index changes gathered in memory before they are written out. More is faster to write and slower to restart."`
 	CacheSize     Size     `toml:"cache_size" doc:"Memory for blocks of the index."`
-	RestoreWindow Duration `toml:"restore_window" doc:"How long expunged messages and deleted mailboxes can be brought back."`
 }
 
 // IMAP is the section [imap].

@@ -22,9 +22,9 @@ const (
 func Default() Config {
 	return Config{
 		Server: Server{DataDir: "/var/lib/angarium", Shards: 1},
-		Log:    Log{Timeout: Duration(10 * time.Second)},
+		Log:    Log{Timeout: Duration(10 * time.Second), MinFree: 256 << 20},
 		Replica: Replica{
-			BodyEncoding: "zstd", MemtableSize: 64 << 20, CacheSize: 256 << 20, RestoreWindow: Duration(7 * day),
+			BodyEncoding: "zstd", MemtableSize: 32 << 20, CacheSize: 256 << 20,
 		},
 		IMAP: IMAP{
 			Listen: []string{"localhost:143"}, ListenTLS: []string{}, SocketMode: "0666", PlaintextLogin: "loopback",

@@ -135,7 +135,7 @@ func writeFile(t testing.TB, fs vfs.FS, path string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(b); err != nil {
+	if _, err := f.Write(bytes.Clone(b)); err != nil { // a vfs.File may change what it is given, and does so with -race
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {

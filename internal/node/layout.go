@@ -1,0 +1,147 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"angarium/eventlog/event"
+)
+
+// layoutFormat is the format of the data directory.
+const layoutFormat = 1
+
+// layout is what layout.json says.
+type layout struct {
+	Format  int       `json:"format"`
+	Shards  int       `json:"shards"`
+	Created time.Time `json:"created"`
+	// LogsMade says that the streams of all shards were made: from then on a stream that is missing was lost.
+	LogsMade bool `json:"logs_made"`
+}
+
+// Errors of opening a data directory.
+var (
+	// ErrInUse says that another process has the data directory open.
+	ErrInUse = errors.New("data directory is in use by another process")
+	// ErrNotInitialised says that the directory holds no store.
+	ErrNotInitialised = errors.New("not a data directory")
+)
+
+// lockDir takes the data directory for this process.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	}
+	return f, nil
+}
+
+// openLayout reads layout.json, or makes it in an empty directory when shards > 0.
+func openLayout(dir string, shards int) (*layout, error) {
+	path := filepath.Join(dir, "layout.json")
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newLayout(dir, shards)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	l := new(layout)
+	if err := json.Unmarshal(data, l); err != nil {
+		return nil, fmt.Errorf("open data directory: %s: %w", path, err)
+	}
+	if l.Format > layoutFormat {
+		return nil, fmt.Errorf("open data directory %s of format %d: %w", dir, l.Format, event.ErrNewer)
+	}
+	if l.Format < 1 || l.Shards < 1 {
+		return nil, fmt.Errorf("open data directory: %s is damaged", path)
+	}
+	return l, nil
+}
+
+func newLayout(dir string, shards int) (*layout, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() != "LOCK" {
+			return nil, fmt.Errorf("%w: %s holds %q and no layout.json; name an empty directory to make a new store", ErrNotInitialised, dir, e.Name())
+		}
+	}
+	if shards == 0 {
+		return nil, fmt.Errorf("%w: %s is empty", ErrNotInitialised, dir)
+	}
+	l := &layout{Format: layoutFormat, Shards: shards, Created: time.Now().UTC().Truncate(time.Second)}
+	return l, l.write(dir)
+}
+
+// write replaces layout.json durably.
+func (l *layout) write(dir string) error {
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write layout: %w", err)
+	}
+	return writeFile(filepath.Join(dir, "layout.json"), append(data, '\n'))
+}
+
+// writeFile writes a file whole or not at all, and syncs it with its directory.
+func writeFile(path string, data []byte) error {
+	tmp, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// secret reads the site's secret, or makes it.
+func secret(dir string) ([]byte, error) {
+	path := filepath.Join(dir, "secret")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		b = make([]byte, 32)
+		_, _ = rand.Read(b) // never fails (crypto/rand)
+		return b, writeFile(path, b)
+	}
+	if err == nil && len(b) < 16 {
+		err = fmt.Errorf("%s is damaged: remove it, a new one will be made", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", err)
+	}
+	return b, nil
+}
+
+func shardDir(dir string, shard int) string { return filepath.Join(dir, "shard-"+strconv.Itoa(shard)) }

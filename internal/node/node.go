@@ -1,0 +1,207 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"angarium/eventlog/event"
+	"angarium/eventlog/jslog"
+	"angarium/internal/config"
+	"angarium/mailstore"
+)
+
+// Options says how to open a node.
+type Options struct {
+	Data    string // the data directory
+	Config  config.Config
+	Create  bool // make a store in an empty directory
+	Logger  *slog.Logger
+	Version string
+	Hooks   Hooks
+	// Progress, if not nil, is told what takes long at the start.
+	Progress func(what string)
+}
+
+func (o *Options) progress(what string) {
+	if o.Progress != nil {
+		o.Progress(what)
+	}
+}
+
+// Node is an open data directory.
+type Node struct {
+	opts    Options
+	log     *slog.Logger
+	name    string
+	lock    *os.File
+	layout  *layout
+	secret  []byte
+	started time.Time
+
+	server *jslog.Embedded // nil with an external log
+	conn   *jslog.Conn
+	shards []*shard
+	store  *mailstore.Store
+
+	// Sessions counts connections by service, for status; set by the server.
+	Sessions func() map[string]int
+	// Reload reads certificates again; set by the server.
+	Reload func() error
+	// Restart asks the server to close the node and open it again; set by the server.
+	Restart func()
+
+	rebuilding sync.Mutex // held while a rebuild runs
+}
+
+// Open opens a node: its replicas follow their logs. Lead makes it take writes.
+func Open(ctx context.Context, opts Options) (_ *Node, err error) {
+	n := &Node{opts: opts, log: opts.Logger, name: opts.Config.Server.Node, started: time.Now()}
+	if n.name == "" {
+		if n.name, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("name of this node: %w", err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := n.openDir(); err != nil {
+		return nil, err
+	}
+	if err := n.openLogServer(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openShards(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.openStore()
+}
+
+func (n *Node) openDir() (err error) {
+	dir, shards := n.opts.Data, 0
+	if n.opts.Create {
+		shards = n.opts.Config.Server.Shards
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotInitialised, err)
+	}
+	if n.lock, err = lockDir(dir); err != nil {
+		return err
+	}
+	if n.layout, err = openLayout(dir, shards); err != nil {
+		return err
+	}
+	n.secret, err = secret(dir)
+	return err
+}
+
+func (n *Node) openLogServer(ctx context.Context) (err error) {
+	c := n.opts.Config.Log
+	if c.URL != "" {
+		n.conn, err = n.connectExternal(c)
+		return err
+	}
+	minFree := int64(c.MinFree)
+	if minFree == 0 {
+		minFree = -1
+	}
+	n.server, err = jslog.StartEmbedded(ctx, jslog.EmbeddedOptions{
+		Dir: filepath.Join(n.opts.Data, "log"), Name: n.name, Domain: c.Domain,
+		MaxStoreBytes: int64(c.MaxStore), MinFreeBytes: minFree, Logger: n.log.With("part", "log"),
+	})
+	if err != nil {
+		return err
+	}
+	n.conn, err = n.server.Connect()
+	return err
+}
+
+func (n *Node) connectExternal(c config.Log) (*jslog.Conn, error) {
+	opts := jslog.ConnectOptions{
+		URL: c.URL, Name: "angarium " + n.name, CredsFile: c.Credentials, NkeySeedFile: c.NKey, Domain: c.Domain,
+		Logger: n.log.With("part", "log"),
+	}
+	switch {
+	case c.UnsafeSync:
+		opts.Sync = jslog.SyncUnsafe
+	case c.SyncAlways:
+		opts.Sync = jslog.SyncAlways
+	}
+	var err error
+	if opts.TLS, err = clientTLS(c); err != nil {
+		return nil, err
+	}
+	return jslog.Connect(opts)
+}
+
+func (n *Node) openShards(ctx context.Context) error {
+	for i := range n.layout.Shards {
+		s, err := n.openShard(ctx, i)
+		if s != nil {
+			n.shards = append(n.shards, s)
+		}
+		if err != nil {
+			return fmt.Errorf("open shard %d: %w", i, err)
+		}
+	}
+	if !n.layout.LogsMade {
+		n.layout.LogsMade = true
+		return n.layout.write(n.opts.Data)
+	}
+	return nil
+}
+
+func (n *Node) openStore() (err error) {
+	c := n.opts.Config
+	encodings := map[string]event.Encoding{"zstd": event.Zstd, "s2": event.S2, "none": event.Raw}
+	opts := mailstore.Options{
+		Encoding: encodings[c.Replica.BodyEncoding],
+		// Headers are added to a message between the limit of LMTP and the store.
+		MaxMessage: int64(max(c.IMAP.MaxAppendSize, c.LMTP.MaxMessageSize)) + headerRoom,
+	}
+	for _, s := range n.shards {
+		opts.Shards = append(opts.Shards, mailstore.Shard{Replica: s.replica, Log: s})
+	}
+	n.store, err = mailstore.New(opts)
+	return err
+}
+
+// headerRoom is what lmtpd may add to a message.
+const headerRoom = 4 << 10
+
+// Store is the mail store of the node.
+func (n *Node) Store() *mailstore.Store { return n.store }
+
+// Name is the node's name.
+func (n *Node) Name() string { return n.name }
+
+// Secret is the site's secret.
+func (n *Node) Secret() []byte { return n.secret }
+
+// Close closes everything in the order that loses nothing: writers, replicas, log, lock.
+func (n *Node) Close(ctx context.Context) error {
+	var errs []error
+	for _, s := range n.shards {
+		errs = append(errs, s.close(ctx))
+	}
+	if n.conn != nil {
+		errs = append(errs, n.conn.Close())
+	}
+	if n.server != nil {
+		n.server.Shutdown()
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
