@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"angarium/eventlog/event"
+	"angarium/imapd/wire"
 	"angarium/mailstore"
 	"angarium/replica/state"
 )
@@ -38,7 +39,7 @@ func (s *session) fetch(ctx context.Context, byUID bool) (reply, error) {
 		return reply{}, err
 	}
 	if req.vanished {
-		gone, err := s.box.vanished(req.changedSince, uidsUpTo(set, byUID), 0)
+		gone, err := s.box.vanished(req.changedSince, s.spanOf(set), 0)
 		if err != nil {
 			return reply{}, err
 		}
@@ -112,4 +113,16 @@ func (b *selected) changedSince(uids event.UIDSet, since uint64) event.UIDSet {
 		}
 	}
 	return changed
+}
+
+// spanOf gives the UIDs of a set, with n:* as all from n on: what VANISHED is asked for may lie above the last message.
+func (s *session) spanOf(set wire.NumSet) event.UIDSet {
+	uids := uidsOf(set)
+	if from, ok := set.Star(); ok {
+		uids = unionUIDs(uids, event.UIDSet{{First: from, Last: lastUID}})
+	}
+	if set.Saved() {
+		uids = unionUIDs(uids, uidsOf(s.saved))
+	}
+	return uids
 }

@@ -29,7 +29,8 @@ type rowLoader struct {
 	b                   *selected
 	records, structures bool
 	rows                []fetchRow
-	arena               []byte
+	arena               []byte // structures of the rows of one chunk
+	bytes               int    // of structures in that chunk
 }
 
 // each calls fn for the messages of uids in order.
@@ -66,9 +67,9 @@ func (l *rowLoader) load() (int, error) {
 	if !l.records {
 		return len(l.rows), nil
 	}
-	l.arena = l.arena[:0]
+	l.arena, l.bytes = l.arena[:0], 0
 	n := 0
-	for n < len(l.rows) && len(l.arena) < maxRowBytes {
+	for n < len(l.rows) && l.bytes < maxRowBytes {
 		end := n + 1
 		for end < len(l.rows) && l.rows[end].seq-l.rows[end-1].seq <= maxRowGap {
 			end++
@@ -84,6 +85,12 @@ func (l *rowLoader) load() (int, error) {
 
 // loadRun reads records that lie close together, and says of how many rows: at least one.
 func (l *rowLoader) loadRun(rows []fetchRow) (int, error) {
+	if len(rows) == 1 {
+		m, ok, err := l.b.mb.Message(rows[0].live.UID)
+		rows[0].msg, rows[0].found = m, ok
+		l.bytes += len(m.Structure)
+		return 1, err
+	}
 	i := 0
 	err := l.b.mb.Messages(rows[0].live.UID, rows[len(rows)-1].live.UID, func(m state.Message) (bool, error) {
 		for i < len(rows) && rows[i].live.UID < m.UID {
@@ -99,14 +106,15 @@ func (l *rowLoader) loadRun(rows []fetchRow) (int, error) {
 		if l.structures {
 			start := len(l.arena)
 			l.arena = append(l.arena, m.Structure...)
+			l.bytes += len(m.Structure)
 			row.msg.Structure = l.arena[start:len(l.arena):len(l.arena)]
 		}
-		return i < len(rows) && len(l.arena) < maxRowBytes, nil
+		return i < len(rows) && l.bytes < maxRowBytes, nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	if len(l.arena) < maxRowBytes {
+	if l.bytes < maxRowBytes {
 		return len(rows), nil // the rest are not there
 	}
 	return i, nil

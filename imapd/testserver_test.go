@@ -54,13 +54,6 @@ func newTestServerOn(t testing.TB, env *storetest.Env, change ...func(*Options))
 	}
 	ts := &testServer{Server: srv, env: env}
 	ts.account(t, "ann")
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-	})
 	ts.addr = ts.listen(t, false)
 	return ts
 }
@@ -72,6 +65,12 @@ func (ts *testServer) listen(t testing.TB, implicitTLS bool) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ts.serveOn(t, l, implicitTLS)
+	return l.Addr().String()
+}
+
+// serveOn serves a listener until the end of the test.
+func (ts *testServer) serveOn(t testing.TB, l net.Listener, implicitTLS bool) {
 	done := make(chan error, 1)
 	go func() { done <- ts.Serve(l, implicitTLS) }()
 	t.Cleanup(func() {
@@ -84,7 +83,6 @@ func (ts *testServer) listen(t testing.TB, implicitTLS bool) (addr string) {
 			t.Error(err)
 		}
 	})
-	return l.Addr().String()
 }
 
 // newTestAuth makes an authenticator over the accounts of a store.

@@ -20,6 +20,7 @@
 //   - Everything appended before a call of [Store.Sync] survives a power cut once that call has returned nil.
 //   - Bytes that the mark promises and the disk no longer has are a [*ShortError] from [Open], which then changes nothing.
 //   - A failed Append (a full disk, say) leaves no trace: the mark stands, and a later Append goes to the same place.
+//   - [Store.Rollback] takes back what a batch appended that was not committed, and leaves no trace either.
 //   - A failed fsync is final, see [Store.Sync].
 //   - Memory and descriptors are bounded: [Options.MaxBlob], [Options.OpenFiles], maxUnsyncedSegments, maxScratchBytes.
 //
