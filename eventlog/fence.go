@@ -16,7 +16,7 @@ const fenceRetryDelay = 50 * time.Millisecond
 // From then on the appends of the primary before fail with ErrFenced. The state it returns is for NewWriter; a replica has to apply
 // what is in the log up to it before it decides anything.
 //
-// It tries again when the primary before appends meanwhile, and as long as ctx allows when the log does not answer. ErrFenced
+// It tries again when the primary before appends meanwhile, and as long as ctx allows when its append is not answered. ErrFenced
 // means that another node started an epoch meanwhile. After ErrUnknown the epoch may yet start: that only costs another Fence.
 func Fence(ctx context.Context, log Log, state State, node string) (State, error) {
 	for {

@@ -60,7 +60,7 @@ func (s *session) fetchMessages(ctx context.Context, uids event.UIDSet, req *fet
 		}
 	}
 	l := &rowLoader{b: s.box, records: req.needsRecord(), structures: req.needsStructure()}
-	err := l.each(ctx, uids, func(row *fetchRow) error {
+	err := l.each(ctx, s.box.among(uids), func(row *fetchRow) error {
 		w.message(row)
 		return s.enc.Err()
 	})

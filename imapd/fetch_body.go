@@ -106,3 +106,13 @@ func (c *content) blob() (message.Blob, error) {
 	}
 	return parts.Marshal(), nil
 }
+
+// both gives body and structure.
+func (c *content) both() ([]byte, *message.Structure, error) {
+	raw, err := c.body()
+	if err != nil {
+		return nil, nil, err
+	}
+	parts, err := c.parts()
+	return raw, parts, err
+}

@@ -2,8 +2,8 @@ package imapd
 
 import (
 	"context"
+	"iter"
 
-	"angarium/eventlog/event"
 	"angarium/replica/state"
 )
 
@@ -33,8 +33,8 @@ type rowLoader struct {
 	bytes               int    // of structures in that chunk
 }
 
-// each calls fn for the messages of uids in order.
-func (l *rowLoader) each(ctx context.Context, uids event.UIDSet, fn func(*fetchRow) error) error {
+// each calls fn for messages of the view, which are given in order.
+func (l *rowLoader) each(ctx context.Context, messages iter.Seq2[int, state.Live], fn func(*fetchRow) error) error {
 	flush := func(atLeast int) error {
 		for len(l.rows) > atLeast {
 			if err := ctx.Err(); err != nil {
@@ -53,7 +53,7 @@ func (l *rowLoader) each(ctx context.Context, uids event.UIDSet, fn func(*fetchR
 		}
 		return nil
 	}
-	for seq, live := range l.b.among(uids) {
+	for seq, live := range messages {
 		l.rows = append(l.rows, fetchRow{seq: seq, live: live})
 		if err := flush(maxRows - 1); err != nil {
 			return err

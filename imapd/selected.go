@@ -32,7 +32,7 @@ type selected struct {
 	body     bodyCache
 }
 
-// errMailboxDeleted ends the connection with BYE: IMAP has no response that says that the selected mailbox is no longer
+// errMailboxDeleted ends the connection, after BYE: IMAP has no response that says that the selected mailbox is no longer
 // there (RFC 2180, section 3.2).
 var errMailboxDeleted = errors.New("the selected mailbox was deleted")
 

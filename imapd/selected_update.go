@@ -18,7 +18,8 @@ func (s *session) writeUpdates(_ context.Context, allowExpunge bool) error {
 	}
 	snap := b.mb.Snapshot()
 	if snap.Deleted {
-		return &closing{"", "The selected mailbox was deleted", errMailboxDeleted}
+		s.bye("", "The selected mailbox was deleted")
+		return errMailboxDeleted
 	}
 	if snap == b.snap && !(b.pending && allowExpunge) {
 		return nil

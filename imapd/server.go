@@ -46,7 +46,7 @@ func New(opts Options) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
-		opts: opts, XX: ctx, cancel: cancel,
+		opts: opts, commands: commandTable(), caps: capabilityTable(), ctx: ctx, cancel: cancel,
 		readPool:  wire.NewBufferPool(wire.DefaultReadBuffer, freeBuffers),
 		writePool: wire.NewBufferPool(wire.DefaultWriteBuffer, freeBuffers),
 		listeners: map[net.Listener]struct{}{}, open: map[net.Conn]*session{},

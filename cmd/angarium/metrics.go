@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,11 +18,11 @@ import (
 // metrics is what /metrics tells beside the Go runtime's own.
 type metrics struct {
 	registry *prometheus.Registry
+	open     atomic.Int64 // IMAP connections
 
 	appendSeconds, batchEvents, batchBytes *prometheus.HistogramVec
 	applySeconds, bodySyncSeconds          *prometheus.HistogramVec
 	bodySyncErrors                         *prometheus.CounterVec
-	imapSessions                           prometheus.Gauge
 	imapRefused, imapLogins                *prometheus.CounterVec
 	imapCommands                           *prometheus.HistogramVec
 	imapBytes                              *prometheus.CounterVec
@@ -49,7 +50,8 @@ func newMetrics() *metrics {
 	m.applySeconds = histogram("replica_apply_seconds", "Time to apply a batch of envelopes.", latency, "shard")
 	m.bodySyncSeconds = histogram("replica_body_sync_seconds", "Time to sync body segments.", latency, "shard")
 	m.bodySyncErrors = counter("replica_body_sync_errors_total", "Failed syncs of body segments.", "shard")
-	m.imapSessions = prometheus.NewGauge(prometheus.GaugeOpts{Name: "angarium_imap_sessions", Help: "Open IMAP connections."})
+	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "angarium_imap_sessions", Help: "Open IMAP connections."},
+		func() float64 { return float64(m.open.Load()) })
 	m.imapRefused = counter("imap_refused_total", "IMAP connections that were not served.", "reason")
 	m.imapLogins = counter("imap_logins_total", "Attempts to log in by IMAP.", "mechanism", "result")
 	m.imapCommands = histogram("imap_command_seconds", "Time from the first octet of an IMAP command to its reply.", latency, "command", "result")
@@ -59,7 +61,7 @@ func newMetrics() *metrics {
 		Name: "angarium_lmtp_delivery_seconds", Help: "Time from the end of a message to its replies.", Buckets: latency,
 	})
 	m.lmtpBytes = prometheus.NewCounter(prometheus.CounterOpts{Name: "angarium_lmtp_bytes_total", Help: "Bytes of messages delivered, once for all recipients."})
-	m.registry.MustRegister(m.imapSessions, m.lmtpSeconds, m.lmtpBytes)
+	m.registry.MustRegister(sessions, m.lmtpSeconds, m.lmtpBytes)
 	return m
 }
 
@@ -86,8 +88,8 @@ func (m *metrics) nodeHooks() node.Hooks {
 func (m *metrics) imapHooks() imapd.Hooks {
 	read, written := m.imapBytes.WithLabelValues("in"), m.imapBytes.WithLabelValues("out")
 	return imapd.Hooks{
-		Opened:  m.imapSessions.Inc,
-		Closed:  m.imapSessions.Dec,
+		Opened:  func() { m.open.Add(1) },
+		Closed:  func() { m.open.Add(-1) },
 		Refused: func(reason string) { m.imapRefused.WithLabelValues(reason).Inc() },
 		Login:   func(mechanism, result string) { m.imapLogins.WithLabelValues(mechanism, result).Inc() },
 		Command: func(name, result string, took time.Duration) {

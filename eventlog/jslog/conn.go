@@ -50,10 +50,12 @@ type Conn struct {
 }
 
 const (
-	dialTimeout   = 5 * time.Second
-	reconnectWait = 100 * time.Millisecond
-	pingInterval  = 5 * time.Second
-	maxPings      = 2
+	dialTimeout = 5 * time.Second
+	// requestTimeout bounds each request to JetStream: a cluster without a leader does not answer at all.
+	requestTimeout = 5 * time.Second
+	reconnectWait  = 100 * time.Millisecond
+	pingInterval   = 5 * time.Second
+	maxPings       = 2
 )
 
 // Connect connects to an external server.

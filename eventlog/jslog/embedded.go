@@ -26,7 +26,8 @@ type EmbeddedOptions struct {
 	Logger        *slog.Logger
 
 	// Configure may change the server's options further: listeners, accounts, TLS, routes. What the guarantees of this package
-	// rest on is set after it. Without it the server listens nowhere.
+	// rest on is set after it. Without it the server listens nowhere. A server with routes has to listen for clients too
+	// (DontListen = false): nats-server starts its routes behind its client listener.
 	Configure func(*server.Options)
 }
 
@@ -106,7 +107,11 @@ func (e *Embedded) options() *server.Options {
 }
 
 func (e *Embedded) start(ctx context.Context) (*server.Server, error) {
-	srv, err := server.NewServer(e.options())
+	opts := e.options()
+	if opts.DontListen && (opts.Cluster.Port != 0 || len(opts.Routes) > 0) {
+		return nil, errors.New("start embedded log server: a server with routes has to listen for clients")
+	}
+	srv, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("start embedded log server: %w", err)
 	}

@@ -109,7 +109,9 @@ func messageID(hash []byte) string { return base64.RawURLEncoding.EncodeToString
 
 // Read implements eventlog.Log. On a replicated stream the leader answers.
 func (l *Log) Read(ctx context.Context, pos eventlog.Position) ([]byte, error) {
-	m, err := l.stream.GetMsg(ctx, uint64(pos))
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := l.stream.GetMsg(bounded, uint64(pos))
 	if err != nil {
 		return nil, fmt.Errorf("read %s at %d: %w", l.cfg.name(), pos, reading(ctx, err))
 	}
@@ -118,7 +120,9 @@ func (l *Log) Read(ctx context.Context, pos eventlog.Position) ([]byte, error) {
 
 // Head implements eventlog.Log.
 func (l *Log) Head(ctx context.Context) (eventlog.Head, error) {
-	info, err := l.stream.Info(ctx)
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	info, err := l.stream.Info(bounded)
 	if err != nil {
 		return eventlog.Head{}, fmt.Errorf("head of %s: %w", l.cfg.name(), reading(ctx, err))
 	}
@@ -140,7 +144,9 @@ func (l *Log) Purge(ctx context.Context, before eventlog.Position) error {
 	if before <= head.First {
 		return nil
 	}
-	if err := l.stream.Purge(ctx, jetstream.WithPurgeSequence(uint64(before))); err != nil {
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := l.stream.Purge(bounded, jetstream.WithPurgeSequence(uint64(before))); err != nil {
 		return fmt.Errorf("purge %s before %d: %w", l.cfg.name(), before, reading(ctx, err))
 	}
 	return nil

@@ -99,14 +99,16 @@ func Create(ctx context.Context, c *Conn, cfg StreamConfig) (*Log, error) {
 	if err := c.checkServer(); err != nil {
 		return nil, err
 	}
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	// CreateStream alone would succeed on an equal stream.
-	switch _, err := c.js.Stream(ctx, cfg.name()); {
+	switch _, err := c.js.Stream(bounded, cfg.name()); {
 	case err == nil:
 		return nil, &eventlog.Refusal{Err: ErrExists, Detail: "stream " + cfg.name(), Hint: "start without initialising"}
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("create log %s: %w", cfg.name(), reading(ctx, err))
 	}
-	s, err := c.js.CreateStream(ctx, cfg.stream())
+	s, err := c.js.CreateStream(bounded, cfg.stream())
 	if err != nil {
 		return nil, fmt.Errorf("create log %s: %w", cfg.name(), reading(ctx, err))
 	}
@@ -123,7 +125,9 @@ func Open(ctx context.Context, c *Conn, cfg StreamConfig, known eventlog.Mark) (
 	if err := c.checkServer(); err != nil {
 		return nil, err
 	}
-	s, err := c.js.Stream(ctx, cfg.name())
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s, err := c.js.Stream(bounded, cfg.name())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, missing(cfg, known)
 	}

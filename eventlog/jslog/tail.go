@@ -71,7 +71,9 @@ func (t *tail) start(ctx context.Context, from eventlog.Position) error {
 		return err
 	}
 	t.nc = nc
-	cons, err := js.OrderedConsumer(ctx, t.log.cfg.name(), jetstream.OrderedConsumerConfig{
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	cons, err := js.OrderedConsumer(bounded, t.log.cfg.name(), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   uint64(from),
 	})

@@ -42,9 +42,9 @@ type Log struct {
 
 // Replica is the section [replica].
 type Replica struct {
-	BodyEncoding  string   `toml:"body_encoding" doc:"How message bodies are stored: \"zstd\", \"s2\" or \"none\". For new bodies only."`
-	MemtableSize  Size     `toml:"memtable_size" doc:"Index changes gathered in memory before they are written out. More is faster to write and slower to restart."`
-	CacheSize     Size     `toml:"cache_size" doc:"Memory for blocks of the index."`
+	BodyEncoding string `toml:"body_encoding" doc:"How message bodies are stored: \"zstd\", \"s2\" or \"none\". For new bodies only."`
+	MemtableSize Size   `toml:"memtable_size" doc:"Index changes gathered in memory before they are written out. More is faster to write and slower to restart."`
+	CacheSize    Size   `toml:"cache_size" doc:"Memory for blocks of the index."`
 }
 
 // IMAP is the section [imap].

@@ -7,10 +7,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -123,4 +125,25 @@ func parseTLSVersion(s string) (uint16, error) {
 		return tls.VersionTLS13, nil
 	}
 	return 0, fmt.Errorf("TLS version %q: want \"1.2\" or \"1.3\"", s)
+}
+
+// WriteSelfSigned writes a self-signed certificate for the hosts, and its key, as PEM files.
+func WriteSelfSigned(certFile, keyFile string, hosts ...string) error {
+	c, err := SelfSigned(hosts...)
+	if err != nil {
+		return err
+	}
+	cert := c.current.Load()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return fmt.Errorf("write self-signed certificate: %w", err)
+	}
+	err = os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600)
+	if err == nil {
+		err = os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write self-signed certificate: %w", err)
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,8 +72,8 @@ func (m *Model) Diff(r state.Reader, bodies BodyReader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if diff := cmp.Diff(m.shown(), got); diff != "" {
-		return diff, nil
+	if want := m.shown(); !reflect.DeepEqual(want, got) {
+		return cmp.Diff(want, got), nil
 	}
 	if bodies != nil {
 		for guid, want := range m.Bodies {

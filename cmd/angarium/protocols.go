@@ -1,0 +1,71 @@
+package main
+
+import (
+	"crypto/tls"
+	"math"
+	"os"
+	"strconv"
+
+	"angarium/imapd"
+	"angarium/internal/config"
+	"angarium/lmtpd"
+)
+
+func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
+	c := s.cfg.IMAP
+	policies := map[string]imapd.PlaintextPolicy{
+		"loopback": imapd.PlaintextLoopback, "never": imapd.PlaintextNever, "always": imapd.PlaintextAlways,
+	}
+	opts := imapd.Options{
+		Store: s.node.Store(), Auth: s.auth, TLS: tlsConfig, Plaintext: policies[c.PlaintextLogin],
+		Logger: s.log.With("part", "imap"), Hooks: s.metrics.imapHooks(), Version: version(),
+		Limits: imapd.Limits{
+			Connections: orUnlimited(c.MaxConnections), ConnectionsPerAddress: orUnlimited(c.MaxConnectionsPerIP),
+			SessionsPerAccount: orUnlimited(c.MaxConnectionsPerAccount),
+			Login:              c.LoginTimeout.Std(), Autologout: c.IdleTimeout.Std(), Write: c.WriteTimeout.Std(),
+		},
+	}
+	return opts
+}
+
+// orUnlimited turns the configuration's 0 into a limit that is none.
+func orUnlimited(n int) int {
+	if n == 0 {
+		return math.MaxInt
+	}
+	return n
+}
+
+func (s *server) lmtpOptions(tlsConfig *tls.Config) (lmtpd.Options, error) {
+	c := s.cfg.LMTP
+	peers, err := config.ParseNetworks(c.Peers)
+	if err != nil {
+		return lmtpd.Options{}, usageError{err}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return lmtpd.Options{}, err
+	}
+	policies := map[string]lmtpd.Policy{"normalize": lmtpd.Normalize, "strip": lmtpd.Strip, "reject": lmtpd.Reject, "accept": lmtpd.Accept}
+	return lmtpd.Options{
+		Store: s.node.Store(), Hostname: host, DefaultDomain: s.cfg.Server.DefaultDomain, Postmaster: s.cfg.Server.Postmaster,
+		RecipientDelimiter: c.RecipientDelimiter, MaxMessage: int64(c.MaxMessageSize), MaxRecipients: c.MaxRecipients,
+		MaxConnections: orUnlimited(c.MaxConnections), Peers: peers, TLS: tlsConfig, Auth: s.auth, AuthRequired: c.AuthRequired,
+		Timeout: c.Timeout.Std(), BareNewline: policies[c.BareNewline], NUL: policies[c.NUL], Logger: s.log.With("part", "lmtp"),
+		Hooks: lmtpd.Hooks{Delivered: s.delivered},
+	}, nil
+}
+
+// delivered counts one message and its recipients.
+func (s *server) delivered(d lmtpd.Delivery) {
+	s.metrics.lmtpBytes.Add(float64(d.Octets))
+	s.metrics.lmtpSeconds.Observe(d.Store.Seconds())
+	for _, code := range d.Codes {
+		s.metrics.lmtpDeliveries.WithLabelValues(strconv.Itoa(code)).Inc()
+	}
+}
+
+// sessions counts connections by service, for status.
+func (s *server) sessions() map[string]int {
+	return map[string]int{"imap": int(s.metrics.open.Load())}
+}
