@@ -2,7 +2,7 @@ package imapd
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"strings"
 )
 
@@ -11,6 +11,10 @@ const (
 	maxIDFields     = 30
 	maxIDFieldBytes = 30
 	maxIDValueBytes = 1024
+
+	// What of it is logged: everybody can send it, before login.
+	maxIDLogged      = 10
+	maxIDValueLogged = 80 // characters
 )
 
 // handleID exchanges who client and server are (RFC 2971). What the client says is logged, once, and otherwise of no consequence.
@@ -27,7 +31,7 @@ func handleID(s *session, _ context.Context) (reply, error) {
 	}
 	if len(fields) > 0 && !s.sentID {
 		s.sentID = true
-		s.log.Info("client told its ID", slog.Attr{Key: "id", Value: slog.GroupValue(fields...)})
+		s.log.Info("client told its ID", "id", strings.Join(fields, " "))
 	}
 	s.enc.Raw("* ID (").String("name").SP().String(s.srv.opts.Name)
 	if v := s.srv.opts.Version; v != "" {
@@ -37,8 +41,8 @@ func handleID(s *session, _ context.Context) (reply, error) {
 	return reply{text: "ID told"}, nil
 }
 
-// readID parses NIL or a list of fields and values.
-func (s *session) readID() ([]slog.Attr, error) {
+// readID parses NIL or a list of fields and values, and returns them as they are logged.
+func (s *session) readID() ([]string, error) {
 	c, err := s.r.Peek()
 	if err != nil {
 		return nil, err
@@ -50,7 +54,8 @@ func (s *session) readID() ([]slog.Attr, error) {
 		}
 		return nil, err
 	}
-	var fields []slog.Attr
+	var fields []string
+	n := 0
 	err = s.r.List(func() error {
 		field, err := s.r.String()
 		if err != nil {
@@ -63,11 +68,11 @@ func (s *session) readID() ([]slog.Attr, error) {
 		if err != nil {
 			return err
 		}
-		if len(field) > maxIDFieldBytes || len(value) > maxIDValueBytes || len(fields) >= maxIDFields {
+		if len(field) > maxIDFieldBytes || len(value) > maxIDValueBytes || n >= maxIDFields {
 			return s.bad("ID is too long")
 		}
-		if ok {
-			fields = append(fields, slog.String(strings.ToLower(field), value))
+		if n++; ok && len(fields) < maxIDLogged {
+			fields = append(fields, fmt.Sprintf("%q=%.*q", strings.ToLower(field), maxIDValueLogged, value))
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"fmt"
 
 	"angarium/internal/auth"
 )
@@ -47,6 +48,6 @@ func (s *session) concludeLogin(mechanism, name string, who auth.Identity, err e
 	st, result := loginStatus(err)
 	s.srv.opts.Hooks.Login(mechanism, result)
 	s.failures++
-	s.log.Info("login failed", "name", name, "mechanism", mechanism, "result", result, "error", err)
+	s.log.Info("login failed", "name", fmt.Sprintf("%.*q", auth.MaxNameLen, name), "mechanism", mechanism, "result", result, "error", err)
 	return reply{}, st
 }

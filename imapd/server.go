@@ -71,6 +71,7 @@ func (srv *Server) Serve(l net.Listener, implicitTLS bool) error {
 	}
 	srv.listeners[l] = struct{}{}
 	srv.mu.Unlock()
+	defer srv.forget(l)
 	wait := time.Duration(0)
 	for {
 		c, err := l.Accept()
@@ -94,6 +95,12 @@ func (srv *Server) Serve(l net.Listener, implicitTLS bool) error {
 			return nil
 		}
 	}
+}
+
+func (srv *Server) forget(l net.Listener) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.listeners, l)
 }
 
 // accept admits a connection and starts its session.
@@ -212,9 +219,11 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	for l := range srv.listeners {
 		_ = l.Close() // Serve reports what matters
 	}
-	for _, s := range srv.open {
+	for raw, s := range srv.open {
 		if s != nil {
 			s.r.Interrupt()
+		} else {
+			_ = raw.Close() // in a TLS handshake
 		}
 	}
 	srv.mu.Unlock()

@@ -182,7 +182,7 @@ func TestID(t *testing.T) {
 	c.refused(`ID ("name")`, "BAD")
 	c.refused(`ID ("`+strings.Repeat("x", 31)+`" NIL)`, "BAD")
 	c.refused(`ID ("a" "`+strings.Repeat("x", 1025)+`")`, "BAD")
-	c.refused(`ID (`+strings.TrimSpace(strings.Repeat(`"a" NIL `, 31))+`)`, "OK") // NIL tells nothing
+	c.refused(`ID (`+strings.TrimSpace(strings.Repeat(`"a" NIL `, 31))+`)`, "BAD")
 	c.refused(`ID (`+strings.TrimSpace(strings.Repeat(`"a" "b" `, 31))+`)`, "BAD")
 }
 

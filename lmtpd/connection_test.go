@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,19 +13,16 @@ import (
 )
 
 func TestPeersThatAreNotListedAreRefused(t *testing.T) {
-	var refused atomic.Value
+	refused := make(chan lmtpd.Refusal, 1)
 	s := start(t, &fakeStore{}, func(o *lmtpd.Options) {
 		o.Peers = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-		o.Hooks.Connected = func(why lmtpd.Refusal) { refused.Store(why) }
+		o.Hooks.Connected = func(why lmtpd.Refusal) { refused <- why }
 	})
 	c := s.dial(t)
 	c.expect("421 4.7.1 mx.example.org")
 	c.expectEnd()
-	for refused.Load() == nil { // the hook is called after the connection is closed
-		time.Sleep(time.Millisecond)
-	}
-	if refused.Load() != lmtpd.RefusedPeer {
-		t.Errorf("reason %v", refused.Load())
+	if why := <-refused; why != lmtpd.RefusedPeer {
+		t.Errorf("reason %q", why)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestOnlyCRLFDotCRLFEndsData(t *testing.T) {
 		{"x\r\n.\r\r\n" + smuggled, "x\r\n\r\r\n" + smuggled},
 		{"x\r\n. \r\n" + smuggled, "x\r\n \r\n" + smuggled},
 		{"x\r\n..\r\n" + smuggled, "x\r\n.\r\n" + smuggled},
-		{"x\r\r\n", "x\r\r\n"}, // CR CR LF ends a line
+		{"x\r\r\n", "x\r\r\n"},                                                                      // CR CR LF ends a line
 		{strings.Repeat("y", 32<<10-1) + "\r\n..\r\n", strings.Repeat("y", 32<<10-1) + "\r\n.\r\n"}, // CR and LF in different buffers
 		{strings.Repeat("y", 32<<10) + "\r\n", strings.Repeat("y", 32<<10) + "\r\n"},
 		{strings.Repeat("y", 200_000) + "\n.\r\n", strings.Repeat("y", 200_000) + "\n.\r\n"},

@@ -23,6 +23,7 @@ import (
 	"angarium/internal/node"
 	"angarium/internal/obs"
 	"angarium/lmtpd"
+	"angarium/lmtpd/address"
 	"angarium/socketmap"
 )
 
@@ -127,8 +128,10 @@ func (s *server) makeProtocols() (err error) {
 		return err
 	}
 	s.socketmap, err = socketmap.New(socketmap.Options{
-		Store: s.node.Store(), DefaultDomain: s.cfg.Server.DefaultDomain, RecipientDelimiter: s.cfg.LMTP.RecipientDelimiter,
-		Postmaster: s.cfg.Server.Postmaster, Logger: s.log.With("part", "socketmap"),
+		Store: s.node.Store(), Logger: s.log.With("part", "socketmap"),
+		Resolver: address.Resolver{
+			DefaultDomain: s.cfg.Server.DefaultDomain, Delimiter: s.cfg.LMTP.RecipientDelimiter, Postmaster: s.cfg.Server.Postmaster,
+		},
 	})
 	return err
 }

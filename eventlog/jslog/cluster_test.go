@@ -3,9 +3,7 @@ package jslog_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
 	"net/url"
 	"testing"
 
@@ -35,7 +33,7 @@ func startCluster(t *testing.T) *jslog.Conn {
 	}
 	var first *jslog.Embedded
 	for i, port := range ports {
-		e := startEmbedded(t, jslog.EmbeddedOptions{Dir: t.TempDir(), Name: fmt.Sprintf("node-%d", i), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)), Configure: func(o *server.Options) {
+		e := startEmbedded(t, jslog.EmbeddedOptions{Dir: t.TempDir(), Name: fmt.Sprintf("node-%d", i), Configure: func(o *server.Options) {
 			o.DontListen = false
 			o.Host, o.Port = "127.0.0.1", server.RANDOM_PORT
 			o.Cluster = server.ClusterOpts{Name: "site", Host: "127.0.0.1", Port: port}

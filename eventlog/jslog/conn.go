@@ -53,9 +53,11 @@ const (
 	dialTimeout = 5 * time.Second
 	// requestTimeout bounds each request to JetStream: a cluster without a leader does not answer at all.
 	requestTimeout = 5 * time.Second
-	reconnectWait  = 100 * time.Millisecond
-	pingInterval   = 5 * time.Second
-	maxPings       = 2
+	// readTimeout is for the largest envelope, which a leader sends as base64 in JSON.
+	readTimeout   = 20 * time.Second
+	reconnectWait = 100 * time.Millisecond
+	pingInterval  = 5 * time.Second
+	maxPings      = 2
 )
 
 // Connect connects to an external server.

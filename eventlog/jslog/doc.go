@@ -3,10 +3,13 @@
 // # What JetStream is relied on for
 //
 //   - One append, one message. It carries the expected last sequence and, as message ids, the hash of the envelope before and its
-//     own; the server compares both under the stream's lock (on a replicated stream: in log order on every replica). The
-//     sequence alone would not do: of two pipelined appends of a deposed primary, the first is refused because the new primary
-//     was there first, and the second then finds exactly the sequence it expects. De-duplication is not relied on: its window is
-//     as short as the server allows.
+//     own; the server compares both under the stream's lock. The sequence alone would not do: of two pipelined appends of a deposed
+//     primary, the first is refused because the new primary was there first, and the second then finds exactly the sequence it
+//     expects. De-duplication is not relied on: its window is as short as the server allows.
+//   - On a replicated stream the expected last sequence alone. There nats-server 2.15.2 compares the expected message id only when it
+//     applies an entry that was replicated already, and takes a mismatch for a write error that stops the stream on every
+//     replica. So Log does not send the expected id there, and sends an append only when the one before was acknowledged, or was
+//     found in the stream by its hash: then the sequence is a fence. A log has to be opened again after its stream was scaled.
 //   - An acknowledgement after fsync: the server must run with sync_interval "always". The embedded one always does. What an
 //     external server does cannot be learned through an ordinary account (only the system account sees the server's configuration),
 //     so the operator has to state it: see Sync.

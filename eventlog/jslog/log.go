@@ -1,6 +1,7 @@
 package jslog
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -19,13 +20,17 @@ type Log struct {
 	conn    *Conn
 	cfg     StreamConfig
 	stream  jetstream.Stream
-	emptyAt eventlog.Position // where an empty log began: no message id to expect there
+	emptyAt eventlog.Position // where the log began, if it was empty when it was opened
 	empty   bool
 	done    chan struct{} // closed by Close
 
-	mu    sync.Mutex
-	tails map[*tail]struct{}
-	shut  bool
+	replicated bool          // appends go one by one: see the package comment
+	acked      eventlog.Mark // the last append that was acknowledged; for the append whose turn it is
+
+	mu         sync.Mutex
+	lastAppend chan struct{} // closed when the append that came last is done
+	tails      map[*tail]struct{}
+	shut       bool
 }
 
 var _ interface {
@@ -34,7 +39,11 @@ var _ interface {
 } = (*Log)(nil)
 
 func newLog(ctx context.Context, c *Conn, cfg StreamConfig, s jetstream.Stream) (*Log, error) {
-	l := &Log{conn: c, cfg: cfg, stream: s, done: make(chan struct{}), tails: map[*tail]struct{}{}}
+	l := &Log{
+		conn: c, cfg: cfg, stream: s, done: make(chan struct{}), tails: map[*tail]struct{}{},
+		lastAppend: make(chan struct{}), replicated: s.CachedInfo().Config.Replicas > 1,
+	}
+	close(l.lastAppend)
 	head, err := l.Head(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", cfg.name(), err)
@@ -43,34 +52,108 @@ func newLog(ctx context.Context, c *Conn, cfg StreamConfig, s jetstream.Stream) 
 	return l, nil
 }
 
-// Append implements eventlog.Log.
+// Append implements eventlog.Log. On a replicated stream, appends that are in flight together are sent one after the other.
 func (l *Log) Append(ctx context.Context, after eventlog.Mark, payload []byte) <-chan error {
 	result := make(chan error, 1)
+	fail := func(err error) { result <- fmt.Errorf("append to %s: %w", l.cfg.name(), err) }
 	if err := l.appendable(payload); err != nil {
-		result <- fmt.Errorf("append to %s: %w", l.cfg.name(), err)
+		fail(err)
 		return result
 	}
+	if l.replicated {
+		before, mine := l.queue()
+		go func() {
+			defer close(mine)
+			if err := l.appendNext(ctx, before, after, payload); err != nil {
+				fail(err)
+				return
+			}
+			result <- nil
+		}()
+		return result
+	}
+	future, err := l.publish(after, payload)
+	if err != nil {
+		fail(err)
+		return result
+	}
+	go func() {
+		if err := l.outcome(ctx, future, after.Position+1); err != nil {
+			fail(err)
+			return
+		}
+		result <- nil
+	}()
+	return result
+}
+
+// queue gives what the next append has to wait for, and what it has to close when it is done.
+func (l *Log) queue() (before <-chan struct{}, mine chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, mine = l.lastAppend, make(chan struct{})
+	l.lastAppend = mine
+	return before, mine
+}
+
+// appendNext appends to a replicated stream when the append before is done. Until it goes out, nothing of it can get into the log.
+func (l *Log) appendNext(ctx context.Context, before <-chan struct{}, after eventlog.Mark, payload []byte) error {
+	select {
+	case <-before:
+	case <-ctx.Done():
+		<-before // it has the same log to wait for, and a context of its own
+		return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, ctx.Err())
+	}
+	if after != l.acked {
+		if err := l.endsAt(ctx, after); err != nil {
+			return err
+		}
+	}
+	future, err := l.publish(after, payload)
+	if err != nil {
+		return err
+	}
+	if err := l.outcome(ctx, future, after.Position+1); err != nil {
+		return err
+	}
+	l.acked = eventlog.Mark{Position: after.Position + 1, Hash: eventlog.Hash(payload[len(payload)-eventlog.HashSize:])}
+	return nil
+}
+
+// endsAt compares hashes, which a replicated stream does not do. That nothing comes behind is the stream's part.
+func (l *Log) endsAt(ctx context.Context, after eventlog.Mark) error {
+	if l.startsAt(after) {
+		return nil
+	}
+	payload, err := l.Read(ctx, after.Position)
+	if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
+		return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
+	}
+	if err != nil || !bytes.HasSuffix(payload, after.Hash[:]) {
+		return fmt.Errorf("%w: it does not have %s", eventlog.ErrFenced, after)
+	}
+	return nil
+}
+
+// startsAt says whether an append begins the log: there is no envelope before.
+func (l *Log) startsAt(after eventlog.Mark) bool {
+	return after.Position == 0 || l.empty && after.Position == l.emptyAt
+}
+
+func (l *Log) publish(after eventlog.Mark, payload []byte) (jetstream.PubAckFuture, error) {
 	msg := &nats.Msg{Subject: l.cfg.subject(), Data: payload, Header: nats.Header{
 		jetstream.ExpectedStreamHeader:  {l.cfg.name()},
 		jetstream.ExpectedLastSeqHeader: {strconv.FormatUint(uint64(after.Position), 10)},
 		jetstream.MsgIDHeader:           {messageID(payload[len(payload)-eventlog.HashSize:])},
 	}}
-	if !l.empty || after.Position != l.emptyAt {
+	if !l.replicated && !l.startsAt(after) {
 		msg.Header[jetstream.ExpectedLastMsgIDHeader] = []string{messageID(after.Hash[:])}
 	}
 	future, err := l.conn.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
-		result <- fmt.Errorf("append to %s: %w", l.cfg.name(), sending(err))
-		return result
+		return nil, sending(err)
 	}
-	go func() {
-		err := l.outcome(ctx, future, after.Position+1)
-		if err != nil {
-			err = fmt.Errorf("append to %s: %w", l.cfg.name(), err)
-		}
-		result <- err
-	}()
-	return result
+	return future, nil
 }
 
 func (l *Log) appendable(payload []byte) error {
@@ -109,7 +192,7 @@ func messageID(hash []byte) string { return base64.RawURLEncoding.EncodeToString
 
 // Read implements eventlog.Log. On a replicated stream the leader answers.
 func (l *Log) Read(ctx context.Context, pos eventlog.Position) ([]byte, error) {
-	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	bounded, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	m, err := l.stream.GetMsg(bounded, uint64(pos))
 	if err != nil {

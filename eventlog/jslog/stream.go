@@ -73,6 +73,8 @@ func (c StreamConfig) stream() jetstream.StreamConfig {
 		Replicas:          max(c.Replicas, 1),
 		Duplicates:        dedupeWindow,
 		DenyDelete:        true,
+		// Direct reads do without JSON. On a replicated stream followers would answer them, who may lag behind.
+		AllowDirect: c.Replicas <= 1,
 	}
 	if c.MaxBytes > 0 {
 		s.MaxBytes = c.MaxBytes
@@ -212,6 +214,7 @@ func checkConfig(cfg StreamConfig, info *jetstream.StreamInfo) error {
 	must(s.SubjectTransform == nil, "it transforms subjects")
 	must(!s.NoAck, "it does not acknowledge")
 	must(!s.Sealed, "it is sealed")
+	must(s.Replicas <= 1 || !s.AllowDirect, "it is replicated and allows direct reads, which followers answer that lag behind")
 	must(s.DenyDelete, "single messages can be deleted")
 	must(!s.AllowRollup, "it allows rollups")
 	must(!s.AllowMsgTTL, "it allows message TTLs")

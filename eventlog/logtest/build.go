@@ -10,7 +10,7 @@ import (
 	"angarium/eventlog/event"
 )
 
-// Start is the time of the first envelope that a Builder makes; each further one is a second later.
+// start is the time of the first envelope that a Builder makes; each further one is a second later.
 var start = time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
 
 // Builder makes envelopes that continue one another.

@@ -128,6 +128,10 @@ func (w *work) messagesCopied(e *event.MessagesCopied) error {
 
 // copyMessages adds copies of the source's messages to dest, with the flags they have now.
 func (w *work) copyMessages(source, dest *box, uids event.UIDSet, first uint32, saveDate int64) error {
+	// Checked beforehand, or copies within a mailbox could be copied in their turn, up to four billion times.
+	if n := len(uids); n > 0 && uids[n-1].Last >= source.row.UIDNext {
+		return fmt.Errorf("%w: mailbox %s has no message %d", ErrDiverged, source.row.ID, uids[n-1].Last)
+	}
 	next := first
 	for uid := range uids.All() {
 		l, err := w.find(source, uid)
@@ -259,6 +263,9 @@ func (w *work) flag(b *box, uids event.UIDSet, add, remove Flags) error {
 		was, err := w.find(b, uid)
 		if err != nil {
 			return err
+		}
+		if was.Modseq == b.row.HighestModseq {
+			return fmt.Errorf("%w: message %d of mailbox %s is changed twice in one event", ErrDiverged, uid, b.row.ID)
 		}
 		is := Live{UID: uid, Modseq: b.row.HighestModseq, Flags: was.Flags.AndNot(remove).Or(add)}
 		p := b.pages[PageOf(uid)]

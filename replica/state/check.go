@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"angarium/eventlog/event"
@@ -52,8 +53,8 @@ type CheckOptions struct {
 // Check looks at every invariant of the state and calls report for each violation, as it goes. The error is for a check that
 // could not be carried out; a state full of violations gives none.
 func Check(r Reader, opts CheckOptions, report func(Violation)) (CheckSummary, error) {
-	c := &checker{r: r, opts: opts, report: report, perAccount: map[string]uint32{}}
-	for _, step := range []func() error{c.accounts, c.mailboxes, c.names, c.subscriptions, c.bodies, c.sums} {
+	c := &checker{r: r, opts: opts, report: report, perAccount: map[string]uint32{}, known: map[event.MailboxID]struct{}{}}
+	for _, step := range []func() error{c.accounts, c.mailboxes, c.orphans, c.names, c.subscriptions, c.bodies, c.sums} {
 		if err := step(); err != nil {
 			return c.sum, fmt.Errorf("check: %w", err)
 		}
@@ -67,7 +68,15 @@ type checker struct {
 	report     func(Violation)
 	sum        CheckSummary
 	digest     uint64
+	claimed    []accountCount
 	perAccount map[string]uint32
+	known      map[event.MailboxID]struct{}
+}
+
+// accountCount is how many mailboxes the row of an account says it has.
+type accountCount struct {
+	account   string
+	mailboxes uint32
 }
 
 func (c *checker) tick() error {
@@ -86,6 +95,7 @@ func (c *checker) accounts() error {
 			return true, nil
 		}
 		c.sum.Accounts++
+		c.claimed = append(c.claimed, accountCount{a.Name, a.Mailboxes})
 		if string(k[1:]) != a.Name {
 			c.report(Violation{Kind: "name", Account: a.Name, Detail: fmt.Sprintf("stored under %q", k[1:])})
 		}
@@ -103,6 +113,7 @@ func (c *checker) mailboxes() error {
 			return true, nil
 		}
 		rows = append(rows, m)
+		c.known[m.ID] = struct{}{}
 		return true, nil
 	})
 	if err != nil {
@@ -112,6 +123,29 @@ func (c *checker) mailboxes() error {
 		c.sum.Mailboxes++
 		if err := c.mailbox(m); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// orphans looks for messages and tombstones of mailboxes that are not there, one key of each mailbox.
+func (c *checker) orphans() error {
+	for _, table := range []byte{tablePage, tableMessage, tableTombstone} {
+		for next := []byte{table}; next != nil; {
+			lo := next
+			next = nil
+			err := c.r.Scan(lo, []byte{table + 1}, func(k, _ []byte) (bool, error) {
+				var id event.MailboxID
+				copy(id[:], k[1:])
+				if _, ok := c.known[id]; !ok {
+					c.report(Violation{Kind: "orphan", Mailbox: id, Detail: fmt.Sprintf("row %q of mailbox %s, which is not there", k, id)})
+				}
+				next = after(prefixOf(table, id))
+				return false, nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -138,7 +172,7 @@ func (c *checker) names() error {
 	}
 	for _, f := range found {
 		m, err := GetMailbox(c.r, f.id)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrCorrupt) { // a damaged row was reported, and names nothing
 			return err
 		}
 		if m == nil || string(keyNamed(tableName, m.Account, m.Name)) != f.key {
@@ -181,6 +215,10 @@ func (c *checker) bodies() error {
 
 func (c *checker) sums() error {
 	t, err := GetTotals(c.r)
+	if errors.Is(err, ErrCorrupt) {
+		c.report(Violation{Kind: "row", Detail: err.Error()})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -191,12 +229,12 @@ func (c *checker) sums() error {
 	if t.Digest != c.digest {
 		c.report(Violation{Kind: "digest", Detail: fmt.Sprintf("digest of the state is %016x, recomputed %016x", t.Digest, c.digest)})
 	}
-	return ScanAccounts(c.r, func(a *Account) (bool, error) {
-		if a.Mailboxes != c.perAccount[a.Name] {
-			c.report(Violation{Kind: "counter", Account: a.Name, Detail: fmt.Sprintf("%d mailboxes, found %d", a.Mailboxes, c.perAccount[a.Name])})
+	for _, a := range c.claimed {
+		if n := c.perAccount[a.account]; a.mailboxes != n {
+			c.report(Violation{Kind: "counter", Account: a.account, Detail: fmt.Sprintf("%d mailboxes, found %d", a.mailboxes, n)})
 		}
-		return true, nil
-	})
+	}
+	return nil
 }
 
 // uidOfKey is the number at the end of a key of a mailbox's table.

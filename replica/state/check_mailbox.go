@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"angarium/eventlog/event"
@@ -10,11 +11,10 @@ import (
 func (c *checker) mailbox(m *Mailbox) error {
 	c.perAccount[m.Account]++
 	b := &boxCheck{checker: c, row: m, live: map[uint32]Live{}}
-	if err := b.account(); err != nil {
-		return err
-	}
-	for _, step := range []func() error{b.pages, b.tombstones, b.records} {
-		if err := step(); err != nil {
+	for _, step := range []func() error{b.account, b.pages, b.tombstones, b.records} {
+		if err := step(); errors.Is(err, ErrCorrupt) {
+			b.violation("row", 0, "%v", err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -111,7 +111,7 @@ func (b *boxCheck) records() error {
 		b.sum.Size += m.Size
 		b.sum.Digest ^= digestFixed(m)
 		body, err := GetBody(b.r, m.GUID)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrCorrupt) {
 			return err
 		}
 		if body == nil || body.Size != m.Size {

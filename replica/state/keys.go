@@ -11,7 +11,7 @@ import (
 //	T                            Totals
 //	A <account>                  Account
 //	N <account> 00 <name>        mailbox id
-//	S <account> 00 <name>        subscription (empty value)
+//	S <account> 00 <name>        subscription (one byte, 1)
 //	M <mailbox id>               Mailbox
 //	f <mailbox id> <page>        Page
 //	m <mailbox id> <uid>         Message

@@ -1,5 +1,14 @@
 package main
 
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"time"
+
+	"mailbench/kit"
+)
+
 // idIn finds the message number in a response by its Message-ID.
 func idIn(c *kit.Corpus, p []byte) int {
 	key := []byte("<" + c.Run + ".")

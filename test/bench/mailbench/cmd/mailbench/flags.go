@@ -1,5 +1,14 @@
 package main
 
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"time"
+
+	"mailbench/kit"
+)
+
 func wFlags() (out, error) {
 	im, b, err := open("")
 	if err != nil {

@@ -1,5 +1,14 @@
 package main
 
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"mailbench/kit"
+)
+
 func wMboxOps() (out, error) {
 	im, err := kit.Login(o.imap, userName(0), o.pass)
 	if err != nil {

@@ -1,5 +1,16 @@
 package main
 
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailbench/kit"
+)
+
 // wResync: another session changes 80 flags and expunges 20 messages, then a
 // QRESYNC client that knows the old state selects the mailbox again.
 func wResync() (out, error) {

@@ -1,5 +1,16 @@
 package main
 
+import (
+	"bytes"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailbench/kit"
+)
+
 func wSearch() (out, error) {
 	c := corpus()
 	im, b, err := open("")

@@ -1,5 +1,11 @@
 package main
 
+import (
+	"time"
+
+	"mailbench/kit"
+)
+
 func open(args string) (*kit.IMAP, kit.Box, error) {
 	im, err := kit.Login(o.imap, userName(0), o.pass)
 	if err != nil {
