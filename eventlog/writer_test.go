@@ -3,6 +3,7 @@ package eventlog_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -100,7 +101,7 @@ func waitForQueue(t *testing.T, b *bench, n int) {
 		if b.ctx.Err() != nil {
 			t.Fatalf("%d units in the queue, want %d", b.w.Queued(), n)
 		}
-		time.Sleep(100 * time.Microsecond)
+		runtime.Gosched()
 	}
 }
 

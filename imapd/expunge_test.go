@@ -20,3 +20,14 @@ func TestExpunge(t *testing.T) {
 	c.refused("UID EXPUNGE", "BAD")
 	c.refused("EXPUNGE 1", "BAD")
 }
+
+func TestExpungeWaitsForACommandThatAllowsIt(t *testing.T) {
+	ts := newTestServer(t)
+	ts.fill(t, "INBOX", 2, `\Deleted`)
+	c, other := ts.selectedClient(t), ts.selectedClient(t)
+	other.ok("UID EXPUNGE 1")
+	c.says("FETCH 2 UID", "* 2 FETCH (UID 2)", "OK ...")
+	c.says("SEARCH UID 2", "* SEARCH 2", "OK ...")
+	c.says("NOOP", "* 1 EXPUNGE", "OK ...") // nothing else has happened since
+	c.says("FETCH 1 UID", "* 1 FETCH (UID 2)", "OK ...")
+}

@@ -81,21 +81,25 @@ func TestNestedListsDoNotExhaustTheStack(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
-	ts := newTestServer(t, func(o *Options) {
-		o.Limits.Login, o.Limits.Autologout, o.Limits.CommandRead = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
-	})
-	c := ts.dial(t)
-	c.expect("* BYE Autologout; idle for too long")
-	c.expectEOF()
-	c = ts.login(t, "ann")
-	c.expect("* BYE Autologout; idle for too long")
-	c = ts.login(t, "ann")
-	c.send("a IDLE")
-	c.expect("+ ...", "* BYE Autologout; idle for too long")
-	c = ts.login(t, "ann")
-	c.sendRaw("a NOO")
-	c.expect("* BYE The command did not arrive in time")
-	c.expectEOF()
+	const soon = 50 * time.Millisecond
+	const login = "a LOGIN ann \"secret word\"\r\n"
+	for name, tc := range map[string]struct {
+		change func(*Limits)
+		send   string
+		want   []string
+	}{
+		"before login":     {func(l *Limits) { l.Login = soon }, "", []string{"* BYE Autologout; idle for too long"}},
+		"after login":      {func(l *Limits) { l.Autologout = soon }, login, []string{"a OK ...", "* BYE Autologout; idle for too long"}},
+		"in IDLE":          {func(l *Limits) { l.Autologout = soon }, login + "b IDLE\r\n", []string{"a OK ...", "+ idling", "* BYE Autologout; idle for too long"}},
+		"within a command": {func(l *Limits) { l.CommandRead = soon }, login + "b NOO", []string{"a OK ...", "* BYE The command did not arrive in time"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newTestServer(t, func(o *Options) { tc.change(&o.Limits) }).dial(t)
+			c.sendRaw(tc.send)
+			c.expect(tc.want...)
+			c.expectEOF()
+		})
+	}
 }
 
 // recorder is a trace in memory.

@@ -8,6 +8,7 @@ import (
 	"angarium/imapd/wire"
 	"angarium/mailstore"
 	"angarium/replica/state"
+	"angarium/replica/view"
 )
 
 // storeRequest is the arguments of STORE.
@@ -33,6 +34,7 @@ func (s *session) store(ctx context.Context, byUID bool) (reply, error) {
 	if err := s.writable(); err != nil {
 		return reply{}, err
 	}
+	known := s.box.told
 	if err := s.catchUp(ctx, byUID); err != nil {
 		return reply{}, err
 	}
@@ -44,7 +46,7 @@ func (s *session) store(ctx context.Context, byUID bool) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	missing := s.writeStored(uids, req, res, byUID)
+	missing := s.writeStored(uids, req, res, known, byUID)
 	switch {
 	case len(res.Modified) > 0:
 		return reply{"MODIFIED " + s.numbersOf(res.Modified, byUID), "STORE completed, but for messages that have changed"}, nil
@@ -122,9 +124,9 @@ func (s *session) parseStoreModifier(req *storeRequest) error {
 }
 
 // writeStored tells the flags of the messages that STORE was about, but for those it left alone, and says whether some were
-// expunged meanwhile. With .SILENT the flags are told only of messages that somebody else has changed too; the modseq
-// is told to a client that uses CONDSTORE in any case.
-func (s *session) writeStored(uids event.UIDSet, req storeRequest, res mailstore.FlagResult, byUID bool) (missing bool) {
+// expunged meanwhile. With .SILENT the flags are told only of messages that somebody else has changed too since known, which is
+// what the client knew when it sent the command; the modseq is told to a client that uses CONDSTORE in any case.
+func (s *session) writeStored(uids event.UIDSet, req storeRequest, res mailstore.FlagResult, known view.List, byUID bool) (missing bool) {
 	b := s.box
 	snap := b.mb.Snapshot()
 	s.tellKeywords(snap)
@@ -139,7 +141,7 @@ func (s *session) writeStored(uids event.UIDSet, req storeRequest, res mailstore
 			continue
 		case res.Modified.Contains(live.UID):
 			continue
-		case !req.silent || live.Flags != apply(req.op, old.Flags, want):
+		case !req.silent || !expected(known, live, apply(req.op, old.Flags, want), old.Flags):
 			s.writeFlagUpdate(seq, live, withUID)
 		case s.condstore:
 			s.writeModseq(seq, live, withUID)
@@ -152,6 +154,13 @@ func (s *session) writeStored(uids event.UIDSet, req storeRequest, res mailstore
 		b.told = b.told.Set(told...)
 	}
 	return missing
+}
+
+// expected says whether a client that knew a message finds on it what its silent STORE makes of it, with or without what
+// it was told while the command was under way.
+func expected(known view.List, live state.Live, result, told state.Flags) bool {
+	before, ok := known.Get(live.UID)
+	return ok && before.Flags == told && live.Flags == result
 }
 
 func (s *session) writeModseq(seq int, live state.Live, withUID bool) {

@@ -35,7 +35,7 @@ func TestSilentStoreTellsWhatOthersDid(t *testing.T) {
 	ts.fill(t, "INBOX", 2)
 	a, b := ts.selectedClient(t), ts.selectedClient(t)
 	a.ok(`STORE 1 +FLAGS (\Flagged)`)
-	b.says(`STORE 1:2 +FLAGS.SILENT (\Seen)`, `* 1 FETCH (FLAGS (\Flagged))`, "OK ...")
+	b.says(`STORE 1:2 +FLAGS.SILENT (\Seen)`, `* 1 FETCH (FLAGS (\Flagged))`, `* 1 FETCH (FLAGS (\Seen \Flagged))`, "OK ...")
 	b.says("NOOP", "OK ...")
 	a.says("NOOP", `* 1 FETCH (FLAGS (\Seen \Flagged \Recent))`, `* 2 FETCH (FLAGS (\Seen \Recent))`, "OK ...")
 }

@@ -1,8 +1,9 @@
 // Package lmtpd takes mail from a mail transfer agent over LMTP (RFC 2033) and delivers it into the store.
 //
 // The main path of a message, in the order of the files: Server.Serve (server.go) accepts a connection; conn.serve (conn.go) reads its
-// commands; mail and rcpt (envelope.go) build a transaction; data and bdat (data.go) read the message; conn.deliver
-// (deliver.go) cleans it (clean.go), hands it to the store and answers once for each recipient.
+// commands (command.go); mail and rcpt (envelope.go) build a transaction; data and bdat (data.go) read the message (receipt.go) behind the
+// fields that are put on top of it (trace.go); conn.deliver (deliver.go) cleans it (clean.go), hands it to the store and
+// answers once for each recipient.
 //
 // The package may import lmtpd/address, mailstore and internal/auth. It knows neither NATS nor Pebble.
 //
@@ -29,12 +30,13 @@
 //
 // A store for IMAP needs lines that end with CRLF. What is done about others is Options.BareNewline:
 //
-//   - Normalize, the default: an LF without CR becomes CRLF, and a CR without LF is removed. Cyrus does the same. (Postfix makes
-//     such an LF a CRLF too, when it forwards a message, and lets such a CR pass or makes it a space, by configuration.)
+//   - Normalize, the default: an LF without CR becomes CRLF, and a CR without LF is removed, as in Cyrus. Postfix takes such an
+//     LF for the end of a line too (smtpd_forbid_bare_newline = normalize); a CR is none for it, so it must not become one here,
+//     behind the filters that have seen the message as Postfix has.
 //   - Reject: 554 5.6.0.
 //   - Accept: the message is stored as it is.
 //
-// NUL octets are neither text nor allowed in an IMAP literal (RFC 9051, section 4.3). Options.NUL is Reject (554 5.6.0, as Cyrus),
+// NUL octets are neither text nor allowed in an IMAP literal (RFC 9051, section 4.3.1). Options.NUL is Reject (554 5.6.0, as Cyrus),
 // Strip or Accept. BINARYMIME (RFC 3030) is offered only where both policies are Accept: every other one would damage or
 // refuse what that extension is for.
 //

@@ -75,7 +75,7 @@ type Options struct {
 	Now    func() time.Time // the clock of Received [time.Now]
 }
 
-// Hooks tell metrics what happens. Each may be nil, is called from the goroutine of a connection, and should return at once.
+// Hooks tell metrics what happens. Each may be nil, is called from several goroutines, and should return at once.
 type Hooks struct {
 	// Connected is told of every connection, Disconnected of the end of those that were not refused.
 	Connected    func(refused Refusal)

@@ -12,6 +12,8 @@ const (
 	// inlineBytes is how many encoded bytes of bodies travel in one envelope with the messages that need them. What is
 	// larger goes ahead in chunks.
 	inlineBytes = 512 << 10
+	// inlineBodies is how many bodies do.
+	inlineBodies = 256
 	// chunkBytes is the size of a chunk.
 	chunkBytes = 1 << 20
 )
@@ -116,7 +118,7 @@ func (w *write) bodies(ctx context.Context, list []*Body) ([]event.Event, error)
 		case known:
 		case b.stored == nil && b.Size > 0:
 			return nil, fmt.Errorf("%w: body %s is not there", ErrUnavailable, b.GUID)
-		case size+len(b.stored) <= inlineBytes:
+		case size+len(b.stored) <= inlineBytes && len(inline) < inlineBodies:
 			inline = append(inline, b.chunks()...)
 			size += len(b.stored)
 		default:

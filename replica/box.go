@@ -47,10 +47,20 @@ type Watcher struct {
 // ErrNoMailbox says that there is no such mailbox.
 var ErrNoMailbox = errors.New("no such mailbox")
 
-// boxLRU is the boxes that nobody has open, most recently used first.
+// boxLRU is the boxes that nobody has open, most recently used first, and the number of messages in their newest snapshots.
 type boxLRU struct {
 	list     list.List
 	messages int
+}
+
+// remove takes a box out, if it is there.
+func (l *boxLRU) remove(b *Box) {
+	if b.idle == nil {
+		return
+	}
+	l.messages -= b.next.List.Len()
+	l.list.Remove(b.idle)
+	b.idle = nil
 }
 
 // OpenBox brings a mailbox into memory, if it is not there, and keeps it until Release: ErrNoMailbox when there is none.
@@ -66,11 +76,7 @@ func (r *Replica) OpenBox(ctx context.Context, id event.MailboxID) (*Box, error)
 		r.boxes[id] = box
 	}
 	box.refs++
-	if box.idle != nil {
-		r.idle.messages -= box.next.List.Len()
-		r.idle.list.Remove(box.idle)
-		box.idle = nil
-	}
+	r.idle.remove(box)
 	if !ok {
 		snap := r.db.NewSnapshot()
 		r.mu.Unlock()
@@ -136,6 +142,7 @@ func (b *Box) applyLocked(c *state.Change) {
 		b.next.Deleted = true
 		return
 	}
+	before := b.next.List.Len()
 	b.next.Mailbox = c.Mailbox
 	if len(c.Appended) > 0 {
 		b.next.List = b.next.List.Append(c.Appended...)
@@ -145,6 +152,9 @@ func (b *Box) applyLocked(c *state.Change) {
 	}
 	if len(c.Expunged) > 0 {
 		b.next.List = b.next.List.Remove(c.Expunged)
+	}
+	if b.idle != nil {
+		b.r.idle.messages += b.next.List.Len() - before
 	}
 }
 
@@ -156,6 +166,7 @@ func (b *Box) publishLocked() {
 	b.now.Store(&snap)
 	if snap.Deleted {
 		delete(b.r.boxes, b.id)
+		b.r.idle.remove(b)
 	}
 	b.watchMu.Lock()
 	defer b.watchMu.Unlock()
@@ -199,10 +210,14 @@ func (b *Box) Release() {
 	}
 	b.idle = r.idle.list.PushFront(b)
 	r.idle.messages += b.next.List.Len()
+	r.evictLocked()
+}
+
+// evictLocked lets go of the boxes that have been idle for longest until the rest fits.
+func (r *Replica) evictLocked() {
 	for r.idle.messages > r.opts.BoxMessages || r.idle.list.Len() > maxIdleBoxes {
-		last := r.idle.list.Remove(r.idle.list.Back()).(*Box)
-		last.idle = nil
-		r.idle.messages -= last.next.List.Len()
+		last := r.idle.list.Back().Value.(*Box)
+		r.idle.remove(last)
 		delete(r.boxes, last.id)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -86,6 +87,8 @@ type Replica struct {
 	db     *pebble.DB
 	bodies *body.Store
 	codec  *codec.Codec
+	// synced is bodies, for syncBodies: the index may write to its MANIFEST in the background while bodies is being opened.
+	synced atomic.Pointer[body.Store]
 
 	mu      sync.Mutex // held over commit and publication of a batch: what is committed is what is published
 	place   place
@@ -153,15 +156,17 @@ func (r *Replica) openBodies() error {
 		return err
 	}
 	r.place, r.bodies = p, bodies
+	r.synced.Store(bodies)
 	return nil
 }
 
 // syncBodies keeps the rule of doc.go. While the index is being opened there are no bodies that it does not refer to yet.
 func (r *Replica) syncBodies() error {
-	if r.bodies == nil {
+	bodies := r.synced.Load()
+	if bodies == nil {
 		return nil
 	}
-	return r.bodies.Sync()
+	return bodies.Sync()
 }
 
 // Reader reads committed rows, for the functions of package state. Two reads may see different positions.

@@ -191,4 +191,5 @@ func (r *Replica) publishLocked(changes []state.Change) {
 	for box := range touched {
 		box.publishLocked()
 	}
+	r.evictLocked() // idle boxes may have grown
 }

@@ -29,6 +29,7 @@ func User(account string) mailstore.Identity {
 type Env struct {
 	Store    *mailstore.Store
 	Logs     []*memlog.Log
+	Writers  []*eventlog.Writer
 	Replicas []*replica.Replica
 }
 
@@ -61,6 +62,7 @@ func New(t testing.TB, shards int, opts mailstore.Options) *Env {
 			Check(t, r)
 		})
 		env.Logs = append(env.Logs, log)
+		env.Writers = append(env.Writers, w)
 		env.Replicas = append(env.Replicas, r)
 		opts.Shards = append(opts.Shards, mailstore.Shard{Replica: r, Log: w})
 	}

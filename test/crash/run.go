@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"angarium/internal/control"
 )
 
 // harness is one run.
@@ -49,7 +46,7 @@ func run(ctx context.Context, opts options) (err error) {
 	if err := s.stop(); err != nil {
 		return err
 	}
-	return verify(ctx, opts.Bin, s.data)
+	return verifyOffline(ctx, opts.Bin, s.data)
 }
 
 // setUp makes the accounts, and in each a mailbox that all its clients share.
@@ -57,11 +54,11 @@ func (h *harness) setUp(ctx context.Context) (err error) {
 	if h.s, err = start(ctx, h.opts.Bin, h.opts.Dir); err != nil {
 		return err
 	}
-	var req control.AddAccounts
+	var names []string
 	for _, a := range h.m.accounts {
-		req.Accounts = append(req.Accounts, control.NewAccount{Name: a.name, Password: password})
+		names = append(names, a.name)
 	}
-	if err := h.s.call(ctx, http.MethodPost, control.PathAccounts, req, nil); err != nil {
+	if err := h.s.addAccounts(ctx, names); err != nil {
 		return err
 	}
 	for _, a := range h.m.accounts {
@@ -113,7 +110,7 @@ func (h *harness) doRound(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := verify(ctx, h.opts.Bin, h.s.data); err != nil {
+	if err := h.s.verify(ctx); err != nil {
 		return err
 	}
 	messages := 0

@@ -2,22 +2,17 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
-
-	"angarium/internal/control"
 )
 
 const (
@@ -177,59 +172,4 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// call makes a request of the control API and decodes the answer into res, if that is not nil.
-func (s *server) call(ctx context.Context, method, path string, req, res any) error {
-	body, err := json.Marshal(req)
-	if err != nil {
-		return err
-	}
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.data, control.SocketName))
-		},
-	}}
-	hr, err := http.NewRequestWithContext(ctx, method, "http://control"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	answer, err := client.Do(hr)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	defer answer.Body.Close()
-	all, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s: %s", path, answer.Status, all)
-	}
-	if res == nil {
-		return nil
-	}
-	return json.Unmarshal(all, res)
-}
-
-// status gives the status of the only shard.
-func (s *server) status(ctx context.Context) (control.ShardStatus, error) {
-	var st control.Status
-	if err := s.call(ctx, http.MethodGet, control.PathStatus, nil, &st); err != nil {
-		return control.ShardStatus{}, err
-	}
-	if len(st.Shards) != 1 {
-		return control.ShardStatus{}, fmt.Errorf("status tells of %d shards", len(st.Shards))
-	}
-	return st.Shards[0], nil
-}
-
-// verify has the operator's tool verify the store, with or without a server that runs.
-func verify(ctx context.Context, bin, data string) error {
-	out, err := exec.CommandContext(ctx, filepath.Join(bin, "syncctl"), "--data", data, "verify", "--deep", "--json").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("syncctl verify: %w\n%s", err, out)
-	}
-	return nil
 }
