@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -14,7 +13,7 @@ type conn struct {
 	net.Conn
 	hooks         *Hooks
 	read, written *atomic.Int64
-	trace         *trace // nil: not recorded
+	trace         Recorder // nil: not recorded
 }
 
 func newConn(c net.Conn, hooks *Hooks) *conn {
@@ -33,7 +32,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n > 0 {
 		c.read.Add(int64(n))
 		c.hooks.Read(n)
-		c.trace.record('C', p[:n])
+		if c.trace != nil {
+			c.trace.Client(p[:n])
+		}
 	}
 	return n, err
 }
@@ -43,43 +44,17 @@ func (c *conn) Write(p []byte) (int, error) {
 	if n > 0 {
 		c.written.Add(int64(n))
 		c.hooks.Written(n)
-		c.trace.record('S', p[:n])
+		if c.trace != nil {
+			c.trace.Server(p[:n])
+		}
 	}
 	return n, err
 }
 
 func (c *conn) stopTrace() {
-	c.trace.close()
-	c.trace = nil
-}
-
-// trace is the record of a session. A nil trace records nothing.
-type trace struct {
-	w    io.WriteCloser
-	last byte
-}
-
-func (t *trace) record(direction byte, p []byte) {
-	if t == nil || t.w == nil {
-		return
-	}
-	var err error
-	if t.last != direction {
-		t.last = direction
-		_, err = fmt.Fprintf(t.w, "\n--- %c\n", direction)
-	}
-	if err == nil {
-		_, err = t.w.Write(p)
-	}
-	if err != nil {
-		t.close()
-	}
-}
-
-func (t *trace) close() {
-	if t != nil && t.w != nil {
-		_ = t.w.Close() // the record is a help for people; nothing depends on its end
-		t.w = nil
+	if c.trace != nil {
+		_ = c.trace.Close() // the record is a help for people; nothing depends on its end
+		c.trace = nil
 	}
 }
 

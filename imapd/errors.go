@@ -48,6 +48,7 @@ func (e *closing) Error() string {
 func (e *closing) Unwrap() error { return e.err }
 
 func errShutdown() error   { return &closing{"UNAVAILABLE", "The server is shutting down", nil} }
+func errOusted() error     { return &closing{"", "The account was changed; log in again", nil} }
 func errAutologout() error { return &closing{"", "Autologout; idle for too long", nil} }
 
 // tryCreate turns the error for a missing mailbox into the one that APPEND, COPY and MOVE give for their destination (RFC 9051,

@@ -19,8 +19,8 @@ func handleIdle(s *session, ctx context.Context) (reply, error) {
 	if err := s.r.CRLF(); err != nil {
 		return reply{}, err
 	}
-	if s.srv.draining() {
-		return reply{}, errShutdown()
+	if err := s.ending(); err != nil {
+		return reply{}, err
 	}
 	s.enc.Continuation("idling")
 	stop := s.interruptOnChange()
@@ -34,9 +34,10 @@ func handleIdle(s *session, ctx context.Context) (reply, error) {
 		switch {
 		case err == nil:
 			return s.endIdle()
-		case errors.Is(err, wire.ErrInterrupted) && s.srv.draining():
-			return reply{}, errShutdown()
-		case errors.Is(err, wire.ErrInterrupted): // there is news
+		case errors.Is(err, wire.ErrInterrupted): // there is news, or it is time to go
+			if err := s.ending(); err != nil {
+				return reply{}, err
+			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return reply{}, errAutologout()
 		default:

@@ -3,7 +3,6 @@ package imapd
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"time"
 
@@ -32,19 +31,24 @@ type Options struct {
 	Logger    *slog.Logger // [slog.Default()]
 	Hooks     Hooks
 	// Trace, if not nil, is asked after each login whether the session is to be recorded: what goes over the connection from
-	// then on is written to the writer it returns, which is closed at the end. Nil: this session is not recorded. What comes
-	// from the client and what goes to it are told apart by a heading before each change of direction. Errors of writing end
-	// the recording, not the session.
-	Trace func(account, session string) io.WriteCloser
+	// then on is told to the recorder it returns, which is closed at the end. Nil: this session is not recorded.
+	Trace func(account, session string) Recorder
 	// Name and Version are what ID (RFC 2971) and the greeting tell.
 	Name, Version string // ["Angarium", ""]
 	Now           func() time.Time
 }
 
+// Recorder records a session; *obs.Trace is one.
+type Recorder interface {
+	Client(p []byte) // bytes that came from the client
+	Server(p []byte) // bytes that were sent to it
+	Close() error
+}
+
 // Limits bounds what clients may use. A zero field means the default named here.
 type Limits struct {
 	Connections           int // in all [10,000]
-	ConnectionsPerAddress int // of one client address [1,000]
+	ConnectionsPerAddress int // of one client address, loopback excepted [1,000]
 	SessionsPerAccount    int // logged in at a time [100]
 
 	Login       time.Duration // from the connection to the login [2 min]

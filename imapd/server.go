@@ -35,7 +35,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	open      map[net.Conn]*session // by the connection below TLS; nil until there is a session
 	byAddress map[netip.Addr]int
-	byAccount map[string]int
+	byAccount map[string]map[*session]struct{}
 }
 
 // New makes a server.
@@ -50,7 +50,7 @@ func New(opts Options) (*Server, error) {
 		readPool:  wire.NewBufferPool(wire.DefaultReadBuffer, freeBuffers),
 		writePool: wire.NewBufferPool(wire.DefaultWriteBuffer, freeBuffers),
 		listeners: map[net.Listener]struct{}{}, open: map[net.Conn]*session{},
-		byAddress: map[netip.Addr]int{}, byAccount: map[string]int{},
+		byAddress: map[netip.Addr]int{}, byAccount: map[string]map[*session]struct{}{},
 	}, nil
 }
 
@@ -155,7 +155,7 @@ func (srv *Server) admit(raw net.Conn, remote netip.Addr) (refused string) {
 	switch {
 	case srv.stopping || len(srv.open) >= srv.opts.Limits.Connections:
 		return "connections"
-	case remote.IsValid() && srv.byAddress[remote] >= srv.opts.Limits.ConnectionsPerAddress:
+	case remote.IsValid() && !remote.IsLoopback() && srv.byAddress[remote] >= srv.opts.Limits.ConnectionsPerAddress:
 		return "address"
 	}
 	srv.open[raw] = nil
@@ -183,20 +183,39 @@ func (srv *Server) release(raw net.Conn, remote netip.Addr) {
 }
 
 // login counts a session of an account; ok is false when there are too many.
-func (srv *Server) login(account string) (ok bool) {
+func (srv *Server) login(account string, s *session) (ok bool) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.byAccount[account] >= srv.opts.Limits.SessionsPerAccount {
+	sessions := srv.byAccount[account]
+	if len(sessions) >= srv.opts.Limits.SessionsPerAccount {
 		return false
 	}
-	srv.byAccount[account]++
+	if sessions == nil {
+		sessions = map[*session]struct{}{}
+		srv.byAccount[account] = sessions
+	}
+	sessions[s] = struct{}{}
 	return true
 }
 
-func (srv *Server) logout(account string) {
+// logout takes back login; it is called by the session itself.
+func (srv *Server) logout(s *session) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	decrement(srv.byAccount, account)
+	delete(srv.byAccount[s.id.Account], s)
+	if len(srv.byAccount[s.id.Account]) == 0 {
+		delete(srv.byAccount, s.id.Account)
+	}
+}
+
+// Oust ends the sessions of an account, each when its command is done: it was disabled or deleted, or has another password.
+func (srv *Server) Oust(account string) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	for s := range srv.byAccount[account] {
+		s.ousted.Store(true)
+		s.r.Interrupt()
+	}
 }
 
 func decrement[K comparable](m map[K]int, k K) {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"angarium/imapd/wire"
@@ -39,6 +40,7 @@ type session struct {
 	failures int    // failed logins
 	sentID   bool   // the client has told its ID
 	loginBy  time.Time
+	ousted   atomic.Bool // set by any goroutine: the account may no longer be served
 }
 
 // newSession makes the session of a connection.
@@ -69,10 +71,8 @@ func (s *session) serve(ctx context.Context) {
 		switch {
 		case err == nil:
 			err = s.command(ctx)
-		case errors.Is(err, wire.ErrInterrupted) && s.srv.draining():
-			err = errShutdown()
-		case errors.Is(err, wire.ErrInterrupted): // meant for an IDLE that has ended
-			err = nil
+		case errors.Is(err, wire.ErrInterrupted): // it is time to go, or this was meant for an IDLE that has ended
+			err = s.ending()
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = errAutologout()
 		}
@@ -81,6 +81,17 @@ func (s *session) serve(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// ending says why the session has to end, whatever its client does; nil when it does not.
+func (s *session) ending() error {
+	switch {
+	case s.srv.draining():
+		return errShutdown()
+	case s.ousted.Load():
+		return errOusted()
+	}
+	return nil
 }
 
 // deadline says when the session ends if no command comes.
@@ -102,7 +113,7 @@ func (s *session) end(ctx context.Context) {
 	}
 	s.conn.stopTrace()
 	if s.id.Account != "" {
-		s.srv.logout(s.id.Account)
+		s.srv.logout(s)
 	}
 	s.log.Debug("session ended", "read", s.conn.read.Load(), "written", s.conn.written.Load())
 }
@@ -145,7 +156,7 @@ func (s *session) enableRev2() {
 // loggedInAs makes the session that of an account.
 func (s *session) loggedInAs(who auth.Identity, mechanism string) error {
 	account := who.Account
-	if !s.srv.login(account) {
+	if !s.srv.login(account, s) {
 		return s.no("LIMIT", fmt.Sprintf("The account has %d sessions already", s.srv.opts.Limits.SessionsPerAccount))
 	}
 	s.id.Account = account
@@ -153,9 +164,7 @@ func (s *session) loggedInAs(who auth.Identity, mechanism string) error {
 	s.r.SetLimits(wire.Limits{})
 	s.broken, s.failures = 0, 0
 	if open := s.srv.opts.Trace; open != nil {
-		if w := open(account, s.id.Session); w != nil {
-			s.conn.trace = &trace{w: w}
-		}
+		s.conn.trace = open(account, s.id.Session)
 	}
 	s.log.Info("logged in", "authenticated", who.Authenticated, "mechanism", mechanism, "tls", s.tls)
 	return nil

@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"bytes"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -109,10 +108,14 @@ type recorder struct {
 	closed chan struct{}
 }
 
-func (r *recorder) Write(p []byte) (int, error) {
+func (r *recorder) Client(p []byte) { r.record("C ", p) }
+func (r *recorder) Server(p []byte) { r.record("S ", p) }
+
+func (r *recorder) record(who string, p []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.b.Write(p)
+	r.b.WriteString(who)
+	r.b.Write(p)
 }
 
 func (r *recorder) Close() error { close(r.closed); return nil }
@@ -122,7 +125,7 @@ func TestTraceBeginsAfterTheLogin(t *testing.T) {
 	var log bytes.Buffer
 	ts := newTestServer(t, func(o *Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		o.Trace = func(account, session string) io.WriteCloser {
+		o.Trace = func(account, session string) Recorder {
 			if account != "ann" || session == "" {
 				t.Errorf("trace of %q, %q", account, session)
 			}
@@ -135,13 +138,27 @@ func TestTraceBeginsAfterTheLogin(t *testing.T) {
 	c.ok("LOGOUT")
 	<-rec.closed
 	got := rec.b.String()
-	if strings.Contains(got, "secret") || !strings.Contains(got, "\n--- C\nt2 NOOP\r\n\n--- S\nt2 OK Done\r\n") {
+	if strings.Contains(got, "secret") || !strings.Contains(got, "2 NOOP\r\nS t2 OK Done\r\n") {
 		t.Errorf("%q", got)
 	}
 	shutdownNow(t, ts)
 	if strings.Contains(log.String(), "secret") || !strings.Contains(log.String(), "logged in") {
 		t.Errorf("log: %s", log.String())
 	}
+}
+
+func TestOustedSessionsEnd(t *testing.T) {
+	ts := newTestServer(t)
+	ts.account(t, "bob")
+	idle, busy, other := ts.login(t, "ann"), ts.login(t, "ann"), ts.login(t, "bob")
+	idle.ok("SELECT INBOX")
+	idle.send("i1 IDLE")
+	idle.expect("+ ")
+	ts.Oust("ann")
+	for _, c := range []*rawClient{idle, busy} {
+		c.expect("* BYE The account was changed")
+	}
+	other.ok("NOOP")
 }
 
 func TestHooksTellOfEverything(t *testing.T) {

@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"angarium/imapd"
 	"angarium/internal/config"
+	"angarium/internal/obs"
 	"angarium/lmtpd"
 )
 
@@ -25,7 +27,24 @@ func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
 			Login:              c.LoginTimeout.Std(), Autologout: c.IdleTimeout.Std(), Write: c.WriteTimeout.Std(),
 		},
 	}
+	if s.cfg.Logging.TraceDir != "" {
+		opts.Trace = s.trace
+	}
 	return opts
+}
+
+// trace records a session if the trace directory has a directory of its account's name.
+func (s *server) trace(account, session string) imapd.Recorder {
+	dir := filepath.Join(s.cfg.Logging.TraceDir, account)
+	if _, err := os.Stat(dir); err != nil {
+		return nil
+	}
+	t, err := obs.OpenTrace(dir, session, int64(s.cfg.Logging.TraceMaxSize))
+	if err != nil {
+		s.log.Warn("no protocol trace", "session", session, "error", err)
+		return nil
+	}
+	return t
 }
 
 // orUnlimited turns the configuration's 0 into a limit that is none.

@@ -120,6 +120,7 @@ func (s *server) makeProtocols() (err error) {
 	if s.imap, err = imapd.New(s.imapOptions(tlsConfig)); err != nil {
 		return err
 	}
+	s.node.Oust = s.imap.Oust
 	opts, err := s.lmtpOptions(tlsConfig)
 	if err != nil {
 		return err

@@ -146,8 +146,6 @@ func (c Config) checkIMAP(k *checks) {
 	atLeast(k, "imap.idle_timeout", "RFC 9051, 5.4", m.IdleTimeout, Duration(minIdleTimeout))
 	atLeast(k, "imap.login_timeout", "", m.LoginTimeout, Duration(1e9))
 	atLeast(k, "imap.write_timeout", "", m.WriteTimeout, Duration(1e9))
-	atLeast(k, "imap.max_line", "RFC 7162, 4", m.MaxLine, minLine)
-	atLeast(k, "imap.max_literals", "", m.MaxLiterals, minLine)
 	between(k, "imap.max_append_size", "", m.MaxAppendSize, minMessageSize, maxMessageSize)
 	atLeast(k, "imap.max_connections", "", m.MaxConnections, 0)
 	atLeast(k, "imap.max_connections_per_ip", "", m.MaxConnectionsPerIP, 0)
@@ -256,5 +254,5 @@ func (c Config) checkLogging(k *checks) {
 	l := c.Logging
 	k.oneOf("logging.level", l.Level, "debug", "info", "warn", "error")
 	k.oneOf("logging.format", l.Format, "text", "json")
-	atLeast(k, "logging.trace_max_size", "", l.TraceMaxSize, minLine)
+	atLeast(k, "logging.trace_max_size", "", l.TraceMaxSize, 8<<10)
 }

@@ -56,8 +56,6 @@ type IMAP struct {
 	IdleTimeout              Duration `toml:"idle_timeout" doc:"Silence after which a client that has logged in is disconnected; at least 30m (RFC 9051, 5.4)."`
 	LoginTimeout             Duration `toml:"login_timeout" doc:"Time to log in."`
 	WriteTimeout             Duration `toml:"write_timeout" doc:"Time that a client may take to accept a piece of a response."`
-	MaxLine                  Size     `toml:"max_line" doc:"Longest command line, without literals."`
-	MaxLiterals              Size     `toml:"max_literals" doc:"Literals of one command in sum, except of APPEND."`
 	MaxAppendSize            Size     `toml:"max_append_size" doc:"Largest message that APPEND takes (APPENDLIMIT, RFC 7889)."`
 	MaxConnections           int      `toml:"max_connections" doc:"Connections at once. 0: no limit."`
 	MaxConnectionsPerIP      int      `toml:"max_connections_per_ip" doc:"Connections at once from one address (IPv6: one /64), except loopback. 0: no limit."`
@@ -74,7 +72,7 @@ type LMTP struct {
 	MaxRecipients      int      `toml:"max_recipients" doc:"Recipients of one message."`
 	MaxConnections     int      `toml:"max_connections" doc:"Connections at once. 0: no limit."`
 	Timeout            Duration `toml:"timeout" doc:"Silence after which a client is disconnected."`
-	BareNewline        string   `toml:"bare_newline" doc:"Lines that end with a lone CR or LF: \"normalize\" to CRLF, \"reject\" the message, or \"accept\" as it is."`
+	BareNewline        string   `toml:"bare_newline" doc:"Lines that end with a lone CR or LF: \"normalize\" (LF becomes CRLF, CR is removed), \"reject\" the message, or \"accept\" as it is."`
 	NUL                string   `toml:"nul" doc:"Messages with NUL bytes: \"reject\" them, \"strip\" the bytes, or \"accept\" as they are."`
 	RecipientDelimiter string   `toml:"recipient_delimiter" doc:"Character between user and detail (user+detail@domain). Empty: no detail."`
 }
@@ -114,6 +112,6 @@ type Auth struct {
 type Logging struct {
 	Level        string `toml:"level" doc:"Least level written: \"debug\", \"info\", \"warn\" or \"error\"."`
 	Format       string `toml:"format" doc:"\"text\" or \"json\"."`
-	TraceDir     string `toml:"trace_dir" doc:"Directory for protocol traces, one file a session. They show mail. Empty: no traces."`
+	TraceDir     string `toml:"trace_dir" doc:"Directory for protocol traces: the sessions of an account are recorded while it has a directory of the account's name in it. They show mail. Empty: no traces."`
 	TraceMaxSize Size   `toml:"trace_max_size" doc:"Largest trace file; what would come after is left out."`
 }

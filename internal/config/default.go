@@ -5,7 +5,6 @@ import "time"
 // Limits that a setting can't leave, for Check.
 const (
 	minIdleTimeout    = 30 * time.Minute // RFC 9051, 5.4
-	minLine           = 8 << 10          // RFC 7162, 4
 	minScram          = 4096             // RFC 7677, 4
 	maxScram          = 2_000_000
 	minMaxRecipients  = 100      // RFC 5321, 4.5.3.1.8
@@ -29,7 +28,7 @@ func Default() Config {
 		IMAP: IMAP{
 			Listen: []string{"localhost:143"}, ListenTLS: []string{}, SocketMode: "0666", PlaintextLogin: "loopback",
 			IdleTimeout: Duration(minIdleTimeout), LoginTimeout: Duration(time.Minute), WriteTimeout: Duration(time.Minute),
-			MaxLine: 64 << 10, MaxLiterals: 1 << 20, MaxAppendSize: defaultMessageMax,
+			MaxAppendSize:  defaultMessageMax,
 			MaxConnections: 20_000, MaxConnectionsPerIP: 200, MaxConnectionsPerAccount: 100,
 		},
 		LMTP: LMTP{

@@ -92,11 +92,14 @@ func stream[Item, Done any](ctx context.Context, c *Client, method, path string,
 		return done, err
 	}
 	defer body.Close()
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
+	lines := &lineReader{r: bufio.NewReaderSize(body, 64<<10)}
+	for {
 		var u Update
-		if err := json.Unmarshal(lines.Bytes(), &u); err != nil {
+		line, err := lines.next()
+		if err == nil {
+			err = json.Unmarshal(line, &u)
+		}
+		if err != nil {
 			return done, broken(ctx, method, path, err)
 		}
 		switch {
@@ -122,9 +125,29 @@ func stream[Item, Done any](ctx context.Context, c *Client, method, path string,
 			progress(*u.Progress)
 		}
 	}
-	err = lines.Err()
-	if err == nil {
-		err = errors.New("the answer has no end")
+}
+
+// lineReader reads lines of at most maxLine bytes. Unlike a bufio.Scanner it looks at each byte of a long line once.
+type lineReader struct {
+	r   *bufio.Reader
+	buf []byte
+}
+
+// next gives the next line, which stays as it is until the call after.
+func (l *lineReader) next() ([]byte, error) {
+	l.buf = l.buf[:0]
+	for {
+		piece, err := l.r.ReadSlice('\n')
+		l.buf = append(l.buf, piece...)
+		switch {
+		case len(l.buf) > maxLine:
+			return nil, fmt.Errorf("a line is longer than %d bytes", maxLine)
+		case err == nil, errors.Is(err, io.EOF) && len(l.buf) > 0:
+			return l.buf, nil
+		case errors.Is(err, io.EOF):
+			return nil, errors.New("the answer has no end")
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
 	}
-	return done, broken(ctx, method, path, err)
 }

@@ -165,7 +165,15 @@ func (n *Node) handleChangeAccount(w http.ResponseWriter, r *http.Request) {
 	if err == nil && req.Disabled != nil {
 		err = n.store.DisableAccount(r.Context(), operator(), name, *req.Disabled)
 	}
+	n.oust(name, err)
 	answer(w, struct{}{}, err)
+}
+
+// oust ends the sessions of an account after a change.
+func (n *Node) oust(name string, err error) {
+	if err == nil && n.Oust != nil {
+		n.Oust(name)
+	}
 }
 
 func (n *Node) handleDeleteAccount(w http.ResponseWriter, r *http.Request) {
@@ -173,5 +181,6 @@ func (n *Node) handleDeleteAccount(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = n.store.DeleteAccount(r.Context(), operator(), name)
 	}
+	n.oust(name, err)
 	answer(w, struct{}{}, err)
 }

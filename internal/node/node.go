@@ -53,6 +53,8 @@ type Node struct {
 	Sessions func() map[string]int
 	// Reload reads certificates again; set by the server.
 	Reload func() error
+	// Oust ends the sessions of an account that was changed; set by the server.
+	Oust func(account string)
 	// Restart asks the server to close the node and open it again; set by the server.
 	Restart func()
 

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"angarium/internal/control"
+	"angarium/replica/state"
+)
+
+// maxListed bounds the violations that --json lists; all are counted.
+const maxListed = 10_000
+
+type verifyOptions struct{ deep bool }
+
+func newVerifyCommand(g *globals) *cobra.Command {
+	var opts verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check every invariant of the store",
+		Long: `Verify recounts every counter, recomputes every digest and looks for every record. With --deep it also reads every body and
+compares it with its hash, and reads the whole log and checks its chain. It changes nothing and runs beside a server.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), g, opts) },
+	}
+	cmd.Flags().BoolVar(&opts.deep, "deep", false, "read every body and the whole log")
+	return cmd
+}
+
+func runVerify(ctx context.Context, g *globals, opts verifyOptions) error {
+	return g.connect(ctx, false, func(c *control.Client, m *meter) error {
+		var listed []state.Violation
+		res, err := c.Verify(ctx, control.VerifyRequest{Deep: opts.deep}, func(v state.Violation) error {
+			if !g.json {
+				return m.aside(func() error { return g.printf("violation: %s\n", plain(v.String())) })
+			}
+			if len(listed) < maxListed {
+				listed = append(listed, v)
+			}
+			return nil
+		}, m.show)
+		if err != nil {
+			return err
+		}
+		m.end()
+		res.Listed = listed
+		if err := g.printVerified(res, opts.deep); err != nil {
+			return err
+		}
+		if !res.OK {
+			return &control.Error{
+				Code: codeViolations, Message: "verification found " + count(res.Violations, "violation"),
+				Hint: "a damaged replica is made anew by syncctl rebuild; keep a copy of the data directory before",
+			}
+		}
+		return nil
+	})
+}
+
+func (g *globals) printVerified(res control.VerifyResult, deep bool) error {
+	if g.json {
+		return g.printJSON(res)
+	}
+	for _, s := range res.Shards {
+		if err := g.printf("shard %d at position %d: digest %s\n", s.Shard, s.Position, plain(s.Digest)); err != nil {
+			return err
+		}
+	}
+	text := fmt.Sprintf("%s, %s, %s", count(res.Accounts, "account"), count(res.Mailboxes, "mailbox"), count(res.Messages, "message"))
+	if deep {
+		text += fmt.Sprintf(", %s (%s), %s", count(res.Bodies, "body"), bytesText(res.Bytes), count(res.Envelopes, "envelope"))
+	}
+	return g.printf("%s: %s\n", text, count(res.Violations, "violation"))
+}
