@@ -40,14 +40,9 @@ func newUnit(entries []event.Entry) (*unit, error) {
 		if _, ok := entry.Event.(*event.EpochStarted); ok {
 			return nil, fmt.Errorf("only Fence starts an epoch")
 		}
-		b, err := event.Encode(entry)
-		if err != nil {
+		var err error
+		if u.events, err = event.Append(u.events, entry); err != nil {
 			return nil, err
-		}
-		if len(entries) == 1 {
-			u.events = b
-		} else {
-			u.events = append(u.events, b...)
 		}
 		if len(u.events) > MaxUnitBytes {
 			return nil, fmt.Errorf("%d bytes: %w", len(u.events), ErrTooLarge)

@@ -31,15 +31,17 @@ type mirrored struct {
 }
 
 var (
-	fetchUID   = regexp.MustCompile(`[( ]UID (\d+)`)
-	fetchFlags = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
+	fetchUID = regexp.MustCompile(`[( ]UID (\d+)`)
+	// numberCommand is a command during which no EXPUNGE may be sent.
+	numberCommand = regexp.MustCompile("^(FETCH|STORE|SEARCH) ")
+	fetchFlags    = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
 )
 
-// run sends a command and follows the responses. It returns those that are no news of the mailbox, and the tagged one.
+// run sends a command, follows the untagged responses and returns the tagged one.
 func (m *mirror) run(command string) (status string) {
 	m.t.Helper()
 	untagged, status := m.c.cmd(command)
-	byNumber := regexp.MustCompile("^(FETCH|STORE|SEARCH) ").MatchString(command)
+	byNumber := numberCommand.MatchString(command)
 	for _, l := range untagged {
 		m.follow(l, byNumber, command)
 	}

@@ -153,7 +153,7 @@ func TestOustedSessionsEnd(t *testing.T) {
 	idle, busy, other := ts.login(t, "ann"), ts.login(t, "ann"), ts.login(t, "bob")
 	idle.ok("SELECT INBOX")
 	idle.send("i1 IDLE")
-	idle.expect("+ ")
+	idle.expect("+ idling")
 	ts.Oust("ann")
 	for _, c := range []*rawClient{idle, busy} {
 		c.expect("* BYE The account was changed")

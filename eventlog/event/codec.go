@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -33,21 +34,21 @@ type encoded struct {
 // copies a message body once.
 type span []byte
 
-// MarshalCBOR implements cbor.Marshaler.
-func (s span) MarshalCBOR() ([]byte, error) { return s, nil }
-
 // UnmarshalCBOR implements cbor.Unmarshaler.
 func (s *span) UnmarshalCBOR(b []byte) error {
 	*s = b
 	return nil
 }
 
+// arrayOf3 begins an entry (RFC 8949, section 3.1).
+const arrayOf3 = 4<<5 | 3
+
 var encMode, decMode = modes()
 
-func modes() (cbor.EncMode, cbor.DecMode) {
+func modes() (cbor.UserBufferEncMode, cbor.DecMode) {
 	opt := cbor.CoreDetEncOptions()
 	opt.NilContainers = cbor.NilContainerAsEmpty
-	enc, err := opt.EncMode()
+	enc, err := opt.UserBufferEncMode()
 	if err != nil {
 		panic(err) // constant options
 	}
@@ -67,18 +68,33 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 }
 
 // Encode writes one entry. The same entry always gives the same bytes.
-func Encode(e Entry) ([]byte, error) {
+func Encode(e Entry) ([]byte, error) { return Append(nil, e) }
+
+// Append appends the encoding of an entry to dst.
+func Append(dst []byte, e Entry) ([]byte, error) {
 	if e.Event == nil {
 		return nil, errors.New("encode event: there is none")
 	}
 	if err := Validate(e.Event); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", e.Event.Kind(), err)
 	}
-	body, err := encMode.Marshal(e.Event)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", e.Event.Kind(), err)
+	buf := bytes.NewBuffer(dst)
+	buf.Grow(sizeHint(e.Event))
+	buf.WriteByte(arrayOf3)
+	for _, part := range []any{e.Event.Kind(), e.Meta, e.Event} {
+		if err := encMode.MarshalToBuffer(part, buf); err != nil {
+			return nil, fmt.Errorf("encode %s: %w", e.Event.Kind(), err)
+		}
 	}
-	return encMode.Marshal(encoded{Kind: e.Event.Kind(), Meta: e.Meta, Body: body})
+	return buf.Bytes(), nil
+}
+
+// sizeHint is what an event takes at most in the usual case: a body is copied once, not again and again as the buffer grows.
+func sizeHint(ev Event) int {
+	if c, ok := ev.(*BodyChunk); ok {
+		return len(c.Data) + len(c.Structure) + 512
+	}
+	return 256
 }
 
 // Decode reads one entry that fills b. An unknown kind or field gives ErrNewer.
