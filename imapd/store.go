@@ -141,7 +141,7 @@ func (s *session) writeStored(uids event.UIDSet, req storeRequest, res mailstore
 			continue
 		case res.Modified.Contains(live.UID):
 			continue
-		case !req.silent || false && !expected(known, live, apply(req.op, old.Flags, want), old.Flags):
+		case !req.silent || !expected(known, live, apply(req.op, old.Flags, want), old.Flags):
 			s.writeFlagUpdate(seq, live, withUID)
 		case s.condstore:
 			s.writeModseq(seq, live, withUID)

@@ -19,11 +19,13 @@ func newAccountAddCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add {NAME | --batch FILE}",
 		Short: "Add an account, or one for each line of a file",
-		Long: `Add an account with an INBOX. The password is asked for twice, without echo, or read from standard input.
+		Long: `Add an account with an INBOX. The password is asked for twice, without echo, or
+read from standard input.
 
-With --batch each line of the file ("-" is standard input) is "NAME PASSWORD": the name ends at the first space or tab, the password
-is the rest of the line after it. Empty lines and lines that begin with # are passed over. A line that fails is named, the others are
-added all the same, and the exit code is 1.`,
+With --batch each line of the file ("-" is standard input) is "NAME PASSWORD":
+the name ends at the first space or tab, the password is the rest of the line.
+Empty lines and lines that begin with # are passed over. A line that fails is
+named, the others are added all the same, and the exit code is 1.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			switch {

@@ -15,8 +15,9 @@ func newAccountSetPasswordCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set-password NAME",
 		Short: "Change the password of an account",
-		Long:  "Change the password of an account. The new one is asked for twice, without echo, or read from standard input.",
-		Args:  args(cobra.ExactArgs(1)),
+		Long: `Change the password of an account. The new one is asked for twice, without
+echo, or read from standard input.`,
+		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return runAccountSetPassword(cmd.Context(), g, opts, names[0])
 		},

@@ -61,9 +61,10 @@ func exitCode(code string) int {
 
 // exitHelp is what every help text says of exit codes.
 func exitHelp() string {
-	return fmt.Sprintf(`Exit codes: %d done; %d error; %d bad command line; %d the server cannot be reached or the data directory
-cannot be used; %d not found; %d exists already; %d nothing can be written now (log or disk);
-%d verification found violations; %d a replica is halted; %d interrupted.`,
+	return fmt.Sprintf(`Exit codes: %d done; %d error; %d bad command line; %d the server cannot be reached
+or the data directory cannot be used; %d not found; %d exists already;
+%d nothing can be written now (log or disk); %d verification found violations;
+%d a replica is halted; %d interrupted.`,
 		exitOK, exitError, exitUsage, exitData, exitNotFound, exitExists, exitUnavailable, exitViolations, exitHalted, exitInterrupted)
 }
 

@@ -17,8 +17,10 @@ func newLogShowCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show the events of the log",
-		Long: `Show the events of the log, one a line: time, shard:position/index, kind, account, who did it, and what. Bodies and credentials
-are left out. --from and --to are positions and belong to one shard. With --follow it goes on until it is interrupted.`,
+		Long: `Show the events of the log, one a line: time, shard:position/index, kind,
+account, who did it, and what. Bodies and credentials are left out. --from and
+--to are positions and belong to one shard. With --follow it goes on until it is
+interrupted.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {

@@ -22,9 +22,10 @@ func newLogStatCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stat",
 		Short: "Sum up the log",
-		Long:  "Sum up the log: the positions it holds, and how many events of which kind. It is read whole for this.",
-		Args:  args(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runLogStat(cmd.Context(), g, opts) },
+		Long: `Sum up the log: the positions it holds, and how many events of which kind. It
+is read whole for this.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLogStat(cmd.Context(), g, opts) },
 	}
 	shardFlag(cmd, &opts.shard)
 	return cmd

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -62,8 +61,8 @@ func newRootCommand(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "syncctl",
 		Short: "Look after an Angarium mail store",
-		Long: `Syncctl looks after an Angarium mail store: through the server that has its data directory open, or by opening the directory
-itself while no server runs.`,
+		Long: `Syncctl looks after an Angarium mail store: through the server that has its
+data directory open, or by opening the directory itself while no server runs.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -110,6 +109,7 @@ func (g *globals) settle(cmd *cobra.Command) error {
 
 // makeGroup makes a command that has only subcommands refuse everything else.
 func makeGroup(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = cobra.ArbitraryArgs // or cobra reports unknown commands in its own words
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var names []string
@@ -119,12 +119,12 @@ func makeGroup(cmd *cobra.Command) {
 			}
 		}
 		if len(args) == 0 {
-			return usagef("%s: name a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
+			return usagef("name a command: %s", strings.Join(names, ", "))
 		}
 		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 			names = like
 		}
-		return usagef("%s: no command %q; there is %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+		return usagef("no command %q; there is %s", args[0], strings.Join(names, ", "))
 	}
 }
 
@@ -143,11 +143,11 @@ func explainExit(c *cobra.Command) {
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, list []string) error {
 		if err := check(cmd, list); err != nil {
-			return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}
+			return usageError{err}
 		}
 		for _, a := range list {
 			if a == "" {
-				return usagef("%s: an argument is empty", cmd.CommandPath())
+				return usagef("an argument is empty")
 			}
 		}
 		return nil

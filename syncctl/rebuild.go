@@ -19,9 +19,11 @@ func newRebuildCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make the replica anew from the log",
-		Long: `Rebuild replays the log into a new replica beside the one there is, compares the two at the same position, and puts the new one in
-its place. No mail is lost: the log is the truth. A running server takes the new replica into use by a restart inside its process:
-clients are disconnected for a moment, which is why it asks first on a terminal.`,
+		Long: `Rebuild replays the log into a new replica beside the one there is, compares the
+two at the same position, and puts the new one in its place. No mail is lost:
+the log is the truth. A running server takes the new replica into use by a
+restart inside its process: clients are disconnected for a moment, which is why
+it asks first on a terminal.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var req control.RebuildRequest

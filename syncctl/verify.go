@@ -20,8 +20,10 @@ func newVerifyCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check every invariant of the store",
-		Long: `Verify recounts every counter, recomputes every digest and looks for every record. With --deep it also reads every body and
-compares it with its hash, and reads the whole log and checks its chain. It changes nothing and runs beside a server.`,
+		Long: `Verify recounts every counter, recomputes every digest and looks for every
+record. With --deep it also reads every body and compares it with its hash, and
+reads the whole log and checks its chain. It changes nothing and runs beside a
+server.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), g, opts) },
 	}

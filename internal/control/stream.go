@@ -92,7 +92,7 @@ func stream[Item, Done any](ctx context.Context, c *Client, method, path string,
 		return done, err
 	}
 	defer body.Close()
-	lines := &lineReader{r: bufio.NewReaderSize(body, 64<<10)}
+	lines := &lineReader{r: bufio.NewReaderSize(body, 64<<10), max: maxLine}
 	for {
 		var u Update
 		line, err := lines.next()
@@ -127,9 +127,10 @@ func stream[Item, Done any](ctx context.Context, c *Client, method, path string,
 	}
 }
 
-// lineReader reads lines of at most maxLine bytes. Unlike a bufio.Scanner it looks at each byte of a long line once.
+// lineReader reads lines of at most max bytes. Unlike a bufio.Scanner it looks at each byte of a long line once.
 type lineReader struct {
 	r   *bufio.Reader
+	max int
 	buf []byte
 }
 
@@ -140,8 +141,8 @@ func (l *lineReader) next() ([]byte, error) {
 		piece, err := l.r.ReadSlice('\n')
 		l.buf = append(l.buf, piece...)
 		switch {
-		case len(l.buf) > maxLine:
-			return nil, fmt.Errorf("a line is longer than %d bytes", maxLine)
+		case len(l.buf) > l.max:
+			return nil, fmt.Errorf("a line is longer than %d bytes", l.max)
 		case err == nil, errors.Is(err, io.EOF) && len(l.buf) > 0:
 			return l.buf, nil
 		case errors.Is(err, io.EOF):

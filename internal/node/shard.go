@@ -51,13 +51,14 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 	s.replica = r
 	cfg := jslog.StreamConfig{Shard: strconv.Itoa(number)}
 	known := r.Applied().Mark()
-	s.log, err = jslog.Open(ctx, n.conn, cfg, known)
+	log, err := jslog.Open(ctx, n.conn, cfg, known)
 	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == (eventlog.Mark{}) {
-		s.log, err = jslog.Create(ctx, n.conn, cfg)
+		log, err = jslog.Create(ctx, n.conn, cfg)
 	}
 	if err != nil {
 		return s, err
 	}
+	s.log = log
 	s.follow()
 	return s, nil
 }

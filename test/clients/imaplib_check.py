@@ -71,7 +71,7 @@ def search_store_copy_expunge(m):
     ok(m.copy("4:5", "Job"))
     assert m.copy("1", "nosuch")[0] == "NO"
     got = ok(m.expunge())
-    assert got == [b"1", b"1"], got
+    assert sorted(got) in ([b"1", b"1"], [b"1", b"2"]), got  # in rising or in falling order
     assert ok(m.uid("SEARCH", "ALL")) == [b"3 4 5 6 7 8 9 10"]
     ok(m.uid("MOVE", "10", "Job"))
     assert b"MESSAGES 3" in ok(m.status("Job", "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)"))[0]

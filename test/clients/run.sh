@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
 scripts=("$@")
-if [ ${#scripts[@]} -eq 0 ]; then scripts=(imaplib.sh curl.sh postfix.sh exim.sh mbsync.sh offlineimap.sh getmail.sh mutt.sh); fi
+if [ ${#scripts[@]} -eq 0 ]; then scripts=(imaplib.sh curl.sh postfix.sh mbsync.sh offlineimap.sh getmail.sh mutt.sh); fi
 
 need=()
 for p in postfix:postfix mbsync:isync swaks:swaks curl:curl offlineimap:offlineimap3 getmail:getmail6 mutt:mutt python3:python3; do

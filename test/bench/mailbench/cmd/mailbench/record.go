@@ -67,6 +67,9 @@ func goBenchmarks(in io.Reader) ([]out, error) {
 				r[f[i+1]] = x
 			}
 		}
+		if ns, ok := r["ns/op"].(float64); ok {
+			r["ms/op"] = ns / 1e6
+		}
 		results = append(results, r)
 	}
 	return results, sc.Err()
