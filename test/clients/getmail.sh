@@ -25,7 +25,7 @@ if [ "$(id -u)" = 0 ]; then
   chown -R nobody "$TMP/mail" "$TMP/get"
   AS=(runuser -u nobody --)
 fi
-get() { timeout 60 "${AS[@]}" getmail --getmaildir="$TMP/get" --rcfile=rc "$@" >"$TMP/out" 2>&1 || fail "getmail: $(tail -5 "$TMP/out")"; }
+get() { timeout 180 "${AS[@]}" getmail --getmaildir="$TMP/get" --rcfile=rc "$@" >"$TMP/out" 2>&1 || fail "getmail: $(tail -5 "$TMP/out")"; }
 files() { find "$TMP/mail/new" -type f | wc -l; }
 get --new --dont-delete
 equal "first run" "$(files) $(count ann@example.test INBOX)" "10 10"

@@ -14,7 +14,7 @@ set delete=yes confirmappend=no confirmcreate=no move=no quit=yes wait_key=no sl
 set header_cache="$TMP/cache"
 push "<tag-pattern>~s 'number 1'<enter><tag-prefix><flag-message><untag-pattern>.<enter><tag-pattern>~s 'number 2'<enter><tag-prefix><copy-message>=Work<enter><untag-pattern>.<enter><delete-pattern>~s 'number 3'<enter><sync-mailbox><exit>"
 RC
-HOME=$TMP TERM=xterm timeout 60 script -qec "mutt -n -F $TMP/rc" /dev/null </dev/null >"$TMP/out" 2>&1 || fail "mutt: $(tail -c 300 "$TMP/out")"
+HOME=$TMP TERM=xterm timeout 180 script -qec "mutt -n -F $TMP/rc" /dev/null </dev/null >"$TMP/out" 2>&1 || fail "mutt: $(tail -c 300 "$TMP/out")"
 equal "INBOX" "$(count ann@example.test INBOX)" 4
 equal "Work" "$(count ann@example.test Work)" 1
 equal "flagged" "$(imap ann@example.test 'M.select("INBOX", True); print(ok(M.search(None, "FLAGGED"))[0].decode())')" 2

@@ -28,7 +28,7 @@ ssl = no
 starttls = no
 auth_mechanisms = LOGIN
 RC
-sync() { HOME=$TMP timeout 120 offlineimap -o -c "$TMP/rc" >"$TMP/out" 2>&1 || fail "offlineimap: $(tail -5 "$TMP/out")"; }
+sync() { HOME=$TMP timeout 300 offlineimap -o -c "$TMP/rc" >"$TMP/out" 2>&1 || fail "offlineimap: $(tail -5 "$TMP/out")"; }
 files() { find "$TMP/mail/$1/cur" "$TMP/mail/$1/new" -type f | wc -l; }
 sync
 equal "INBOX" "$(files INBOX)" 10

@@ -180,6 +180,9 @@ func (h *harness) rebuild(ctx context.Context, before world) error {
 	}
 	data := h.s.data
 	h.s = nil
+	if err := verifyOffline(ctx, h.opts.Bin, data); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(filepath.Join(data, "shard-0")); err != nil {
 		return err
 	}
