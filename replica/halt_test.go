@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -92,9 +93,9 @@ func TestHalts(t *testing.T) {
 			if err := s.verify(r); err != nil {
 				t.Errorf("reads of a halted replica: %v", err)
 			}
-			bytes := uint64(0)
-			if err := s.applyElsewhere(t, opts, at-1, &bytes); err != nil || st.Bodies != bytes {
-				t.Errorf("%d bytes of bodies, want %d: %v", st.Bodies, bytes, err)
+			size := uint64(0)
+			if err := s.applyElsewhere(t, opts, at-1, &size); err != nil || st.Bodies != size {
+				t.Errorf("%d bytes of bodies, want %d: %v", st.Bodies, size, err)
 			}
 			if err := r.Wait(context.Background(), at-1); err != nil {
 				t.Errorf("Wait for what is applied: %v", err)
@@ -110,11 +111,11 @@ func TestHalts(t *testing.T) {
 }
 
 // applyElsewhere says how many bytes of bodies a replica has at a position.
-func (s *story) applyElsewhere(t *testing.T, opts Options, to int, bytes *uint64) error {
+func (s *story) applyElsewhere(t *testing.T, opts Options, to int, size *uint64) error {
 	opts.FS, opts.Hooks = vfs.NewMem(), Hooks{}
 	r := mustOpen(t, opts)
 	err := s.apply(r, to)
-	*bytes, _ = r.bodies.Size()
+	*size, _ = r.bodies.Size()
 	return err
 }
 
@@ -216,7 +217,7 @@ func overwrite(fs vfs.FS, path string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, 0)
+	_, err = f.WriteAt(bytes.Clone(b), 0) // a vfs.File may change what it is given
 	return errors.Join(err, f.Close())
 }
 

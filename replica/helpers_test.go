@@ -225,7 +225,7 @@ func writeFile(fs vfs.FS, path string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, bytes.NewReader(b))
+	_, err = f.Write(bytes.Clone(b)) // a vfs.File may change what it is given
 	return errors.Join(err, f.Sync(), f.Close())
 }
 

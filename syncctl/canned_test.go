@@ -193,28 +193,49 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(s.Close)
 }
 
-// scriptInterrupt runs a command, interrupts it when its request has come, and expects exit code 130.
+// scriptInterrupt runs a command, interrupts it, and expects exit code 130.
 func scriptInterrupt(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: interrupt COMMAND")
+	if neg || len(args) < 2 || args[0] != "asked" && args[0] != "printed" {
+		ts.Fatalf("usage: interrupt asked|printed COMMAND")
 	}
-	program, err := exec.LookPath(args[0]) // the scripts' commands are on the PATH of the test, too
+	program, err := exec.LookPath(args[1]) // the scripts' commands are on the PATH of the test, too
 	ts.Check(err)
-	cmd := exec.Command(program, args[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
+	out := &watched{Writer: ts.Stdout(), printed: make(chan struct{}, 1)}
+	begun := map[string]chan struct{}{"asked": ts.Value(askedKey{}).(chan struct{}), "printed": out.printed}[args[0]]
+	for len(begun) > 0 { // of commands before
+		<-begun
+	}
+	cmd := exec.Command(program, args[2:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, ts.Stderr()
 	cmd.Env = append(os.Environ(), "ANGARIUM_DATA="+ts.Getenv("ANGARIUM_DATA"))
 	ts.Check(cmd.Start())
 	select {
-	case <-ts.Value(askedKey{}).(chan struct{}):
+	case <-begun:
 		err = cmd.Process.Signal(os.Interrupt)
 	case <-time.After(patience):
-		err = errors.Join(errors.New("no request came"), cmd.Process.Kill())
+		err = errors.Join(errors.New("nothing came"), cmd.Process.Kill())
 	}
 	_ = cmd.Wait() // its exit code tells
 	ts.Check(err)
 	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
 		ts.Fatalf("exit code %d, want %d", got, exitInterrupted)
 	}
+}
+
+// watched is a writer that tells when something was written.
+type watched struct {
+	io.Writer
+	printed chan struct{}
+}
+
+// Write implements io.Writer.
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	select {
+	case w.printed <- struct{}{}:
+	default:
+	}
+	return n, err
 }
 
 func scriptStale(ts *testscript.TestScript, neg bool, args []string) {

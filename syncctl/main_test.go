@@ -27,16 +27,18 @@ func TestMain(m *testing.M) {
 // enough for a socket. Commands beside those of testscript:
 //
 //	serve [FILE]   serve the answers of testdata/canned.json, and of FILE before those, on the control socket
-//	interrupt CMD  run CMD, interrupt it when its request has come, and expect exit code 130
+//	interrupt asked|printed CMD
+//	               run CMD, interrupt it when its request has come or it has printed something, and expect exit code 130
 //	stale          leave a socket that nobody listens on
 //	code N CMD     run CMD and expect exit code N
 //
 // Without a server, syncctl opens the directory itself: $OFFLINE is then a file of answers as for serve, or what goes wrong. The
-// requests that came are in $WORK/requests, one a line.
+// requests that came are in $WORK/requests, one a line. With UPDATE_SCRIPTS set, what cmp compares with is written anew.
 func TestScripts(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	params := testscript.Params{
-		Dir: "testdata/script",
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			dir, err := os.MkdirTemp("", "syncctl")
 			if err != nil {
@@ -61,5 +63,5 @@ func TestScripts(t *testing.T) {
 			"serve": scriptServe, "interrupt": scriptInterrupt, "stale": scriptStale, "code": scriptCode,
 		},
 	}
-	params.UpdateScripts = os.Getenv("UPDATE_SCRIPTS") != ""; testscript.Run(t, params)
+	testscript.Run(t, params)
 }

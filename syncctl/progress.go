@@ -37,8 +37,10 @@ type meter struct {
 }
 
 // newMeter starts a meter, which ends with end.
-func (g *globals) newMeter() *meter {
-	m := &meter{out: g.stderr, tty: isTerminal(g.stderr), since: time.Now()}
+func (g *globals) newMeter() *meter { return g.newMeterOn(isTerminal(g.stderr)) }
+
+func (g *globals) newMeterOn(tty bool) *meter {
+	m := &meter{out: g.stderr, tty: tty, since: time.Now()}
 	if g.quiet || g.json {
 		return m
 	}

@@ -29,7 +29,7 @@ func TestListMatchesSlice(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) {
 				var add []state.Live
-				for range rapid.IntRange(1, 300).Draw(t, "n") {
+				for range rapid.IntRange(1, 80).Draw(t, "n") {
 					next += uint32(rapid.SampledFrom([]int{1, 1, 1, 2, 200}).Draw(t, "gap"))
 					add = append(add, state.Live{UID: next, Modseq: modseq})
 				}

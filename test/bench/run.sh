@@ -129,12 +129,15 @@ case_box100k() {
   b select100k select -base $(($1 + 620)) -repeat 11
   b flags100k flags -run f100k -base $(($1 + 620)) -n 1000
   b resync100k resync "${a[@]}" -repeat 7 # expunges: the last of them
-  restarts startup $(($1 + 620)) "$(scaled 100000)"
+  users $(($1 + 630)) 20
+  restarts startup $(($1 + 620)) "$(scaled 100000)" -base $(($1 + 630)) -users 20 -conns 8 -n 1000000
 }
-restarts() { # case user messages: of the running server
-  local s=$running self
+restarts() { # case user messages flags-of-the-load...: of the running server, each SIGKILL while mail comes in
+  local s=$running c=$1 u=$2 n=$3 self load; shift 3
   self="$(declare -p here root WORK); BIN=${BIN:-}; $(declare -f ours); ours $s"
-  b "$1" startup -base "$2" -n "$3" -start-cmd "$self start >/dev/null" -stop-cmd "$self stop" -kill-cmd "$self kill" -repeat 3
+  load="$MB lmtp -run k\$\$ -check=false $* >/dev/null 2>&1 & sleep 5"
+  b "$c" startup -base "$u" -n "$n" -start-cmd "$self start >/dev/null" -stop-cmd "$self stop" \
+    -kill-cmd "$load; $self kill; wait" -repeat 3
   BENCH_PID=$(ours "$s" pid)
 }
 
@@ -156,7 +159,7 @@ case_million() { # is filled once; a part at a time, so that it can be interrupt
     have=$((have + part)); echo "$have" >"$WORK/million/filled"
     say "$have of $n messages"
   done
-  restarts million-startup 1 "$have"
+  restarts million-startup 1 "$have" -base 1 -users 100 -conns 8 -n 1000000
   down; rebuild million-replay million
 }
 case_disk() { BENCH_LABEL=disk BENCH_PID=0 b syncrate syncrate -dir "$WORK" -secs 3; }
