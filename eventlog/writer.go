@@ -14,7 +14,7 @@ import (
 
 // Options of a Writer. The zero value of each field stands for its default.
 type Options struct {
-	InFlight   int              // envelopes sent and not yet answered; default 2, at most 16
+	InFlight   int              // envelopes sent and not yet answered; default 1, at most 16
 	QueueBytes int              // encoded bytes of units not yet answered; default 64 MiB, at least MaxUnitBytes
 	QueueUnits int              // units not yet answered; default 16384
 	AckTimeout time.Duration    // how long to wait for the log's answer before its outcome is unknown; default 10 s
@@ -41,7 +41,7 @@ type Commit struct {
 }
 
 const (
-	defaultInFlight   = 2
+	defaultInFlight   = 1
 	maxInFlight       = 16
 	defaultQueueBytes = 64 << 20
 	defaultQueueUnits = 16384

@@ -149,7 +149,7 @@ func openUnruled(opts Options) (*Replica, error) {
 	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	if r.db, err = openIndex(&r.opts, opts.FS); err != nil {
+	if r.db, err = openIndex(&r.opts, opts.FS, &r.health); err != nil {
 		return nil, err
 	}
 	if err := r.openBodies(); err != nil {

@@ -151,6 +151,7 @@ func (s *story) liveOnce(opts Options, outcome *string) (err error) {
 			if errors.Is(err, ErrHalted) || i > 2*len(s.envs) {
 				return fmt.Errorf("a fault of the disk is taken for one of the log: %w", err)
 			}
+			time.Sleep(5 * time.Millisecond) // as Run does, only shorter: the index tries again by itself
 		}
 		if i%4 == 3 {
 			_ = r.Flush() // a flush that failed is tried again by the index
@@ -212,4 +213,44 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestIndexOnAFullDisk lets every flush of the index fail for a while, with more to apply than memtables hold.
+func TestIndexOnAFullDisk(t *testing.T) {
+	noLeaks(t)
+	s := newStory(t, 3)
+	s.tell(t, 600)
+	var full atomic.Bool
+	var tries atomic.Int64
+	inject := &faults{fail: func(_ int, op errorfs.Op) error {
+		if !full.Load() || !strings.HasSuffix(op.Path, ".sst") {
+			return nil
+		}
+		tries.Add(1)
+		return syscall.ENOSPC
+	}}
+	r := mustOpen(t, testOptions(errorfs.Wrap(vfs.NewMem(), inject), s.rnd))
+	full.Store(true)
+	stop := running(t, r, s.log)
+	var st Status
+	for deadline := time.Now().Add(time.Minute); st.State != Stalled; { // every look must return while the disk is full
+		var err error
+		if st, err = r.Status(); err != nil || time.Now().After(deadline) {
+			t.Fatalf("status %+v, %v", st, err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if !strings.Contains(st.Reason, "no space") || !errors.Is(r.Flush(), syscall.ENOSPC) {
+		t.Errorf("status %+v", st)
+	}
+	full.Store(false)
+	if err := r.Wait(t.Context(), s.builder.State.Position); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Err(), stop(), s.verify(r)); err != nil {
+		t.Error(err)
+	}
+	if n := tries.Load(); n > 100 {
+		t.Errorf("%d attempts at a flush while the disk was full", n)
+	}
 }

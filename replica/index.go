@@ -40,7 +40,7 @@ func (p *place) state() eventlog.State {
 	return eventlog.State{Position: p.Position, Hash: p.Hash, NextIndex: p.NextIndex, Epoch: p.Epoch}
 }
 
-func openIndex(opts *Options, fs vfs.FS) (*pebble.DB, error) {
+func openIndex(opts *Options, fs vfs.FS, h *health) (*pebble.DB, error) {
 	po := &pebble.Options{
 		FS:                    fs,
 		DisableWAL:            true,
@@ -50,6 +50,7 @@ func openIndex(opts *Options, fs vfs.FS) (*pebble.DB, error) {
 		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 40,
 		Logger:                pebbleLogger{opts.Logger},
+		EventListener:         h.listener(opts.Logger),
 	}
 	po.ApplyCompressionSettings(func() pebble.DBCompressionSettings {
 		return pebble.UniformDBCompressionSettings(sstable.SnappyCompression)
@@ -92,15 +93,45 @@ type reader struct{ pebble.Reader }
 
 // Get implements state.Reader.
 func (r reader) Get(key []byte) ([]byte, error) {
-	v, closer, err := r.Reader.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read index: %w", err)
+	v, closer, err := lookUp(r.Reader, key)
+	if v == nil || err != nil {
+		return nil, err
 	}
 	v = bytes.Clone(v)
 	return v, closer.Close()
+}
+
+// lookUp reads one key; the value is valid until the closer is closed, nil when there is none. Pebble's own Get takes it that a key it is
+// asked for is there, and reads a block of the lowest level before it says that it is not. For most keys that is so; a body is looked
+// up before it is known, so it is asked for with the filters of all levels.
+func lookUp(r pebble.Reader, key []byte) (value []byte, closer io.Closer, err error) {
+	if !state.IsBodyKey(key) {
+		value, closer, err = r.Get(key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil, nil, nil
+		}
+	} else {
+		value, closer, err = lookUpFiltered(r, key)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read index: %w", err)
+	}
+	return value, closer, nil
+}
+
+func lookUpFiltered(r pebble.Reader, key []byte) ([]byte, io.Closer, error) {
+	it, err := r.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !it.SeekPrefixGE(key) || !bytes.Equal(it.Key(), key) {
+		return nil, nil, it.Close()
+	}
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return nil, nil, errors.Join(err, it.Close())
+	}
+	return v, it, nil
 }
 
 // Scan implements state.Reader.
@@ -143,12 +174,9 @@ func (t *tx) Get(key []byte) ([]byte, error) {
 	if err := t.release(); err != nil {
 		return nil, err
 	}
-	v, closer, err := t.batch.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read index: %w", err)
+	v, closer, err := lookUp(t.batch, key)
+	if v == nil || err != nil {
+		return nil, err
 	}
 	t.open = closer
 	return v, nil

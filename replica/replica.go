@@ -89,6 +89,7 @@ type Replica struct {
 	codec  *codec.Codec
 	// synced is bodies, for syncBodies: the index may write to its MANIFEST in the background while bodies is being opened.
 	synced atomic.Pointer[body.Store]
+	health health
 
 	mu      sync.Mutex // held over commit and publication of a batch: what is committed is what is published
 	place   place
@@ -116,7 +117,7 @@ func Open(opts Options) (*Replica, error) {
 		return nil, fmt.Errorf("open replica: %w", err)
 	}
 	r := &Replica{opts: opts, codec: c, status: Stopped, boxes: map[event.MailboxID]*Box{}}
-	if r.db, err = openIndex(&r.opts, &syncFS{FS: opts.FS, before: r.syncBodies}); err != nil {
+	if r.db, err = openIndex(&r.opts, &syncFS{FS: opts.FS, before: r.syncBodies, table: r.health.pace}, &r.health); err != nil {
 		return nil, fmt.Errorf("open replica %s: %w", opts.Dir, err)
 	}
 	if err := r.openBodies(); err != nil {
@@ -271,8 +272,11 @@ func (r *Replica) wakeLocked(err error) {
 	r.waiters = kept
 }
 
-// Flush makes the index durable at its present position.
+// Flush makes the index durable at its present position. It fails at once while flushes fail, as on a full disk.
 func (r *Replica) Flush() error {
+	if err := r.health.err(); err != nil {
+		return err
+	}
 	if err := r.db.Flush(); err != nil {
 		return fmt.Errorf("flush index: %w", err)
 	}

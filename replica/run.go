@@ -22,6 +22,10 @@ const (
 	retryPause  = 500 * time.Millisecond
 )
 
+// flushEvery is how often what was applied is made durable while more comes: what has to be applied again after a crash is no
+// more than that, or a memtable.
+const flushEvery = 30 * time.Second
+
 // Run follows a log from where the replica stands, until ctx ends (then it returns nil) or the replica halts (*HaltError). A
 // batch that cannot be stored, as on a full disk, is tried again until it can.
 func (r *Replica) Run(ctx context.Context, log eventlog.Log) error {
@@ -31,10 +35,15 @@ func (r *Replica) Run(ctx context.Context, log eventlog.Log) error {
 	}
 	defer f.Close()
 	r.setStatus(Following, nil)
+	flushed := time.Now()
 	for {
 		batch, err := f.NextBatch(ctx, batchEvents, batchBytes)
 		if err == nil {
 			err = r.store(ctx, batch)
+		}
+		if err == nil && time.Since(flushed) >= flushEvery {
+			flushed = time.Now()
+			_, err = r.db.AsyncFlush()
 		}
 		if err != nil {
 			return r.ended(ctx, err)
@@ -95,6 +104,9 @@ func (r *Replica) store(ctx context.Context, batch []eventlog.Envelope) error {
 // Apply applies envelopes that come next, as one batch. Run does so for all that comes; others call it only on a replica that
 // does not run. When an envelope does not fit, those before it are applied and the error is a *HaltError.
 func (r *Replica) Apply(batch []eventlog.Envelope) error {
+	if err := r.health.err(); err != nil {
+		return err
+	}
 	begin := time.Now()
 	mark := r.bodies.Mark()
 	b := r.db.NewIndexedBatch()

@@ -17,6 +17,7 @@ import (
 type syncFS struct {
 	vfs.FS
 	before func() error
+	table  func() // called ahead of each new table
 }
 
 func (fs *syncFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -24,6 +25,9 @@ func (fs *syncFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 		if err := syncDir(fs.FS, fs.PathDir(name)); err != nil {
 			return nil, err
 		}
+	}
+	if strings.HasSuffix(name, ".sst") {
+		fs.table()
 	}
 	f, err := fs.FS.Create(name, category)
 	if err != nil || !strings.HasPrefix(filepath.Base(name), "MANIFEST-") {

@@ -67,7 +67,7 @@ func TestCommandsOnAStore(t *testing.T) {
 	}
 	var verified control.VerifyResult
 	decode(t, do(exitOK, "", "verify", "--deep", "--json"), &verified)
-	if !verified.OK || verified.Accounts != 20 {
+	if !verified.OK || verified.Mailboxes != 20 {
 		t.Errorf("got %+v", verified)
 	}
 	if out := do(exitOK, "", "log", "show", "--account", "user3@example.org"); strings.Count(out, "\n") != 3 || !strings.Contains(out, "AccountDeleted") {

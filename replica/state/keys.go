@@ -70,3 +70,8 @@ func after(prefix []byte) []byte {
 	}
 	return []byte{0xff, 0xff, 0xff, 0xff}
 }
+
+// IsBodyKey says whether a key is that of a body, known or not yet complete. Such keys are often asked for and not there.
+func IsBodyKey(key []byte) bool {
+	return len(key) > 0 && (key[0] == tableBody || key[0] == tablePartial)
+}

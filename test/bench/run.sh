@@ -137,8 +137,8 @@ restarts() { # case user messages flags-of-the-load...: of the running server, e
   self="$(declare -p here root WORK); BIN=${BIN:-}; $(declare -f ours); ours $s"
   load="$MB lmtp -run k\$\$ -check=false $* >/dev/null 2>&1 & sleep 5"
   b "$c" startup -base "$u" -n "$n" -start-cmd "$self start >/dev/null" -stop-cmd "$self stop" \
-    -kill-cmd "$load; $self kill; wait" -repeat 3
-  BENCH_PID=$(ours "$s" pid)
+    -kill-cmd "$load; $self kill; kill \$!; wait" -repeat 3
+  BENCH_PID=$(ours "$s" pid 2>/dev/null) || up "$s" # where the last start failed
 }
 
 rebuild() { # case server: how fast the log is replayed

@@ -132,7 +132,7 @@ func (res *results) writeSection(b *bytes.Buffer, s section, ours string) {
 			fmt.Fprintf(&rows, " %s |", spread(byLabel[l]))
 		}
 		for _, l := range labels {
-			if l != ours {
+			if l != ours && s.only == "" {
 				fmt.Fprintf(&rows, " %s |", ratio(byLabel[ours], byLabel[l]))
 			}
 		}
