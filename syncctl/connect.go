@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"angarium/internal/control"
+	"angarium/internal/node"
 )
 
 // openOffline opens a data directory that no server has open and serves the control API over it; write says that something will be
@@ -21,18 +23,13 @@ type openOffline func(ctx context.Context, dataDir, configFile string, write boo
 func (g *globals) connect(ctx context.Context, write bool, use func(*control.Client, *meter) error) error {
 	m := g.newMeter()
 	defer m.end()
-	c, err := control.Dial(ctx, g.data)
-	if err == nil {
-		m.show(control.Progress{What: "wait for the server"})
-		return use(c, m)
-	}
-	if !errors.Is(err, control.ErrNoServer) {
-		return unusable(err)
-	}
-	m.show(control.Progress{What: "open the data directory"})
-	handler, closer, err := g.offline(ctx, g.data, g.config, write, g.logger())
+	c, handler, closer, err := g.open(ctx, m, write)
 	if err != nil {
 		return unusable(err)
+	}
+	if c != nil {
+		m.show(control.Progress{What: "wait for the server"})
+		return use(c, m)
 	}
 	err = use(control.NewClient(handler), m)
 	m.show(control.Progress{What: "close the data directory"})
@@ -40,6 +37,33 @@ func (g *globals) connect(ctx context.Context, write bool, use func(*control.Cli
 		err = errors.Join(err, fmt.Errorf("close the data directory: %w", closing))
 	}
 	return err
+}
+
+// A directory that is in use while no server answers belongs to one that starts, restarts or stops: how often, and at which pause, it is
+// tried again.
+const (
+	openTries = 50
+	openPause = 100 * time.Millisecond
+)
+
+// open connects to the server (then the client is not nil) or opens the data directory.
+func (g *globals) open(ctx context.Context, m *meter, write bool) (*control.Client, http.Handler, io.Closer, error) {
+	for try := 1; ; try++ {
+		c, err := control.Dial(ctx, g.data)
+		if err == nil || !errors.Is(err, control.ErrNoServer) {
+			return c, nil, nil, err
+		}
+		m.show(control.Progress{What: "open the data directory"})
+		handler, closer, err := g.offline(ctx, g.data, g.config, write, g.logger())
+		if !errors.Is(err, node.ErrInUse) || try == openTries {
+			return nil, handler, closer, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, nil, ctx.Err()
+		case <-time.After(openPause):
+		}
+	}
 }
 
 // unusable is an error of opening the data directory.

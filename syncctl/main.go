@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"angarium/internal/buildinfo"
 	"angarium/internal/config"
 	"angarium/internal/node"
 )
@@ -66,7 +67,7 @@ data directory open, or by opening the directory itself while no server runs.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
-		Version:           version(),
+		Version:           buildinfo.Version(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return g.settle(cmd) },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })

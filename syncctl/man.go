@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"angarium/internal/buildinfo"
 )
 
 func newManCommand() *cobra.Command {
@@ -22,7 +24,7 @@ func runMan(root *cobra.Command, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write the manual pages: %w", err)
 	}
-	header := &doc.GenManHeader{Title: "SYNCCTL", Section: "8", Source: "Angarium " + version(), Manual: "Angarium"}
+	header := &doc.GenManHeader{Title: "SYNCCTL", Section: "8", Source: "Angarium " + buildinfo.Version(), Manual: "Angarium"}
 	if err := doc.GenManTree(root, header, dir); err != nil {
 		return fmt.Errorf("write the manual pages: %w", err)
 	}

@@ -2,9 +2,10 @@ package main
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"angarium/internal/buildinfo"
 )
 
 // versionOutput is what --json prints of version.
@@ -20,26 +21,9 @@ func newVersionCommand(g *globals) *cobra.Command {
 		Args:  args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			if g.json {
-				return g.printJSON(versionOutput{version(), runtime.Version()})
+				return g.printJSON(versionOutput{buildinfo.Version(), runtime.Version()})
 			}
-			return g.printf("syncctl %s (%s)\n", version(), runtime.Version())
+			return g.printf("syncctl %s (%s)\n", buildinfo.Version(), runtime.Version())
 		},
 	}
-}
-
-// version is the module's version as the build knows it, or the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
-	}
-	return "devel"
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
 	"angarium/eventlog"
+	"angarium/internal/buildinfo"
 	"angarium/internal/node"
 )
 
@@ -67,7 +67,7 @@ func newRootCommand() *cobra.Command {
 		Long:          "Angarium keeps mail as a log of events and serves it by IMAP; mail comes in by LMTP.\n" + exitHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       version(),
+		Version:       buildinfo.Version(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServeCommand(), newDemoCommand(), newConfigCommand(), newManCommand())
@@ -88,25 +88,8 @@ func newManCommand() *cobra.Command {
 		Short: "Write the manual pages into a directory",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			header := &doc.GenManHeader{Title: "ANGARIUM", Section: "8", Source: "Angarium " + version()}
+			header := &doc.GenManHeader{Title: "ANGARIUM", Section: "8", Source: "Angarium " + buildinfo.Version()}
 			return doc.GenManTree(cmd.Root(), header, args[0])
 		},
 	}
-}
-
-// version is the module's version as the build knows it, or the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
-	}
-	return "devel"
 }

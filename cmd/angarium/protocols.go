@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"angarium/imapd"
+	"angarium/internal/buildinfo"
 	"angarium/internal/config"
 	"angarium/internal/obs"
 	"angarium/lmtpd"
@@ -20,7 +21,7 @@ func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
 	}
 	opts := imapd.Options{
 		Store: s.node.Store(), Auth: s.auth, TLS: tlsConfig, Plaintext: policies[c.PlaintextLogin],
-		Logger: s.log.With("part", "imap"), Hooks: s.metrics.imapHooks(), Version: version(),
+		Logger: s.log.With("part", "imap"), Hooks: s.metrics.imapHooks(), Version: buildinfo.Version(),
 		Limits: imapd.Limits{
 			Connections: orUnlimited(c.MaxConnections), ConnectionsPerAddress: orUnlimited(c.MaxConnectionsPerIP),
 			SessionsPerAccount: orUnlimited(c.MaxConnectionsPerAccount),

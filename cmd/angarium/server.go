@@ -18,6 +18,7 @@ import (
 
 	"angarium/imapd"
 	"angarium/internal/auth"
+	"angarium/internal/buildinfo"
 	"angarium/internal/config"
 	"angarium/internal/control"
 	"angarium/internal/node"
@@ -75,7 +76,7 @@ func startServer(ctx context.Context, cfg config.Config) (_ *server, err error) 
 		return nil, usageError{err}
 	}
 	s.node, err = node.Open(ctx, node.Options{
-		Data: cfg.Server.DataDir, Config: cfg, Create: true, Logger: s.log, Version: version(), Hooks: s.metrics.nodeHooks(),
+		Data: cfg.Server.DataDir, Config: cfg, Create: true, Logger: s.log, Version: buildinfo.Version(), Hooks: s.metrics.nodeHooks(),
 		Progress: s.notify.Status,
 	})
 	if err != nil {
@@ -105,7 +106,7 @@ func startServer(ctx context.Context, cfg config.Config) (_ *server, err error) 
 	s.signals = make(chan os.Signal, 1)
 	signal.Notify(s.signals, syscall.SIGHUP)
 	s.notify.Ready()
-	s.log.Info("serving", "node", s.node.Name(), "data", cfg.Server.DataDir, "version", version())
+	s.log.Info("serving", "node", s.node.Name(), "data", cfg.Server.DataDir, "version", buildinfo.Version())
 	return s, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"angarium/eventlog"
 	"angarium/internal/auth"
+	"angarium/internal/buildinfo"
 	"angarium/internal/control"
 	"angarium/mailstore"
 	"angarium/replica"
@@ -198,7 +199,7 @@ func OfflineHandler(ctx context.Context, dataDir, configFile string, write bool,
 	if err != nil {
 		return nil, nil, err
 	}
-	n, err := Open(ctx, Options{Data: dataDir, Config: cfg, Logger: logger})
+	n, err := Open(ctx, Options{Data: dataDir, Config: cfg, Logger: logger, Version: buildinfo.Version()})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -38,8 +38,15 @@ func (n *Node) handleLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
+	account := q.Get("account")
+	if account != "" {
+		if account, err = n.canonical(account); err != nil {
+			fail(w, err)
+			return
+		}
+	}
 	show := &logShow{
-		out: newLines(w), s: s, account: q.Get("account"), kind: q.Get("kind"), limit: limit,
+		out: newLines(w), s: s, account: account, kind: q.Get("kind"), limit: limit,
 		follow: q.Get("follow") == "true",
 	}
 	out := show.out

@@ -94,7 +94,9 @@ func (c *checker) accounts() error {
 			c.report(Violation{Kind: "row", Detail: err.Error()})
 			return true, nil
 		}
-		c.sum.Accounts++
+		if !a.Deleted {
+			c.sum.Accounts++
+		}
 		c.claimed = append(c.claimed, accountCount{a.Name, a.Mailboxes})
 		if string(k[1:]) != a.Name {
 			c.report(Violation{Kind: "name", Account: a.Name, Detail: fmt.Sprintf("stored under %q", k[1:])})
