@@ -188,6 +188,7 @@ func (w *Writer) recover(flights []*flight) ([]*flight, error) {
 			for _, behind := range flights {
 				w.giveUp(behind, f.err)
 			}
+			w.setDown(nil) // the log answers; the next unit finds out whether there is room by then
 			return nil, nil
 		case err == nil && f.fenced >= maxFenced:
 			return flights, f.err
@@ -201,7 +202,7 @@ func (w *Writer) recover(flights []*flight) ([]*flight, error) {
 		if w.ctx.Err() != nil {
 			return flights, ErrClosed
 		}
-		w.unavailable(f, err)
+		w.unavailable(err)
 		if !w.pause(delay) {
 			return flights, ErrClosed
 		}
@@ -263,11 +264,7 @@ func (w *Writer) giveUp(f *flight, err error) {
 }
 
 // unavailable makes the writer refuse new units until the log is back.
-func (w *Writer) unavailable(f *flight, cause error) {
-	if errors.Is(cause, ErrNoSpace) {
-		// An earlier attempt may yet reach the log: the units are told so, and the writer goes on to find out.
-		w.giveUp(f, fmt.Errorf("%w: %w", ErrUnknown, cause))
-	}
+func (w *Writer) unavailable(cause error) {
 	// What is refused from here on was certainly not appended: ErrUnknown must not be in its error.
 	if errors.Is(cause, ErrNoSpace) {
 		w.setDown(fmt.Errorf("%w: %w", ErrUnavailable, ErrNoSpace))

@@ -112,12 +112,16 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 	b := r.db.NewIndexedBatch()
 	defer b.Close()
 	t := &tx{batch: b, bodies: r.bodies}
+	applier, err := state.NewApplier(t)
+	if err != nil {
+		return errors.Join(err, t.release())
+	}
 	var changes []state.Change
 	var events, bytes int
 	for i := range batch {
 		env := &batch[i]
 		for _, entry := range env.Entries {
-			c, err := state.Apply(t, entry)
+			c, err := applier.Apply(entry)
 			if err != nil {
 				return r.applyUpTo(batch[:i], mark, env.Position, errors.Join(err, t.release()))
 			}
@@ -126,8 +130,8 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 		events += len(env.Entries)
 		bytes += len(env.Payload)
 	}
-	if err := t.release(); err != nil {
-		return err
+	if err := errors.Join(applier.Flush(), t.release()); err != nil {
+		return errors.Join(err, r.rollback(mark))
 	}
 	if err := r.commit(b, &batch[len(batch)-1], changes); err != nil {
 		return errors.Join(err, r.rollback(mark))

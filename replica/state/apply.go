@@ -20,15 +20,24 @@ type Change struct {
 // Apply makes the state after an event from the state before it. It is all or nothing only together with the caller: after an
 // error the caller drops tx. ErrDiverged says that the event does not fit the state.
 func Apply(tx Tx, entry event.Entry) ([]Change, error) {
-	totals, err := GetTotals(tx)
+	a, err := NewApplier(tx)
 	if err != nil {
 		return nil, err
 	}
-	w := &work{tx: tx, totals: totals, meta: entry.Meta}
+	changes, err := a.Apply(entry)
+	if err != nil {
+		return nil, err
+	}
+	return changes, a.Flush()
+}
+
+// Apply is like the function of that name, on what the applier keeps.
+func (a *Applier) Apply(entry event.Entry) ([]Change, error) {
+	w := &work{Applier: a, meta: entry.Meta}
 	if err := w.apply(entry.Event); err != nil {
 		return nil, fmt.Errorf("apply %s: %w", entry.Event.Kind(), err)
 	}
-	if err := w.flush(); err != nil {
+	if err := w.finish(); err != nil {
 		return nil, fmt.Errorf("apply %s: %w", entry.Event.Kind(), err)
 	}
 	return w.changes, nil
@@ -85,6 +94,9 @@ func (w *work) epochStarted(e *event.EpochStarted) error {
 }
 
 func (w *work) checkpoint(e *event.Checkpoint) error {
+	if err := w.Flush(); err != nil { // which brings the digest up to date
+		return err
+	}
 	t := w.totals
 	if e.Mailboxes != t.Mailboxes || e.Messages != t.Messages || e.Digest != t.Digest {
 		return fmt.Errorf("%w: checkpoint of %d mailboxes, %d messages, digest %016x; here are %d, %d, %016x",

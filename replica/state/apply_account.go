@@ -7,17 +7,18 @@ import (
 )
 
 func (w *work) accountCreated(e *event.AccountCreated) error {
-	a, err := GetAccount(w.tx, e.Account)
+	k, err := w.keptAccount(e.Account)
 	if err != nil {
 		return err
 	}
-	if a == nil {
-		a = &Account{Name: e.Account}
-	} else if !a.Deleted {
+	if k.row == nil {
+		k.row = &Account{Name: e.Account}
+	} else if !k.row.Deleted {
 		return fmt.Errorf("%w: account %q exists", ErrDiverged, e.Account)
 	}
+	a := k.row
 	a.Credential, a.Deleted, a.Disabled, a.Created = e.Credential, false, false, w.meta.Time
-	w.account = a
+	k.dirty = true
 	w.changes = append(w.changes, Change{Account: e.Account})
 	return nil
 }
@@ -41,6 +42,9 @@ func (w *work) accountDisabled(e *event.AccountDisabled) error {
 }
 
 func (w *work) accountDeleted(e *event.AccountDeleted) error {
+	if err := w.Flush(); err != nil { // which makes all mailboxes of the account readable
+		return err
+	}
 	if err := w.open(e.Account); err != nil {
 		return err
 	}
@@ -49,7 +53,11 @@ func (w *work) accountDeleted(e *event.AccountDeleted) error {
 		return err
 	}
 	for _, row := range list {
-		if err := w.dropMailbox(w.addBox(row)); err != nil {
+		b, err := w.openBox(row.ID)
+		if err != nil {
+			return err
+		}
+		if err := w.dropMailbox(b); err != nil {
 			return err
 		}
 	}

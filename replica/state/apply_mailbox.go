@@ -10,7 +10,7 @@ func (w *work) mailboxCreated(e *event.MailboxCreated) error {
 	if err := w.openAt(e.Account, e.Modseq); err != nil {
 		return err
 	}
-	old, err := GetMailbox(w.tx, e.Mailbox)
+	old, err := w.keptBox(e.Mailbox)
 	if err != nil {
 		return err
 	}
@@ -23,10 +23,13 @@ func (w *work) mailboxCreated(e *event.MailboxCreated) error {
 	w.account.UIDValidity = e.UIDValidity
 	w.account.Mailboxes++
 	w.totals.Mailboxes++
-	w.addBox(&Mailbox{
+	b := &box{pages: map[uint32]*keptPage{}}
+	b.row = &Mailbox{
 		ID: e.Mailbox, Account: e.Account, Name: e.Name, UIDValidity: e.UIDValidity, UIDNext: 1,
 		HighestModseq: e.Modseq, CreatedModseq: e.Modseq, TombstoneFrom: e.Modseq, SpecialUse: e.SpecialUse,
-	})
+	}
+	w.boxes[e.Mailbox] = b
+	w.touch(b)
 	return w.setName(e.Account, e.Name, e.Mailbox)
 }
 
@@ -82,12 +85,13 @@ func (w *work) mailboxDeleted(e *event.MailboxDeleted) error {
 	return w.dropMailbox(b)
 }
 
-func (w *work) dropMailbox(b *box) error {
+func (w *work) dropMailbox(b *touch) error {
 	b.gone = true
 	w.account.Mailboxes--
 	w.totals.Mailboxes--
 	w.totals.Messages -= uint64(b.row.Messages)
-	if err := w.remove(keyMailbox(b.row.ID)); err != nil {
+	w.totals.Digest ^= b.digest
+	if err := w.tx.Delete(keyMailbox(b.row.ID)); err != nil {
 		return err
 	}
 	if err := w.tx.Delete(keyNamed(tableName, b.row.Account, b.row.Name)); err != nil {
@@ -109,7 +113,7 @@ func (w *work) subscriptionSet(e *event.SubscriptionSet) error {
 	w.changes = append(w.changes, Change{Account: e.Account})
 	key := keyNamed(tableSubscription, e.Account, e.Name)
 	if e.Subscribed {
-		return w.putRaw(key, []byte{1})
+		return w.put(key, []byte{1})
 	}
 	return w.remove(key)
 }

@@ -11,7 +11,7 @@ import (
 // bodyChunk stores a piece of a body. A body that is known already is left alone: two deliveries of one body may both have
 // sent it. A chunk at offset 0 starts over what an interrupted upload left.
 func (w *work) bodyChunk(e *event.BodyChunk) error {
-	known, err := GetBody(w.tx, e.GUID)
+	known, err := w.body(e.GUID)
 	if known != nil || err != nil {
 		return err
 	}
@@ -43,16 +43,8 @@ func (w *work) bodyChunk(e *event.BodyChunk) error {
 		}
 	}
 	partial.Received, partial.Structure = 0, e.Structure
+	w.bodies[e.GUID] = partial
 	return w.set(keyBody(tableBody, e.GUID), partial)
-}
-
-// set writes a row that does not count in the digest of the state.
-func (w *work) set(key []byte, row any) error {
-	v, err := rowEnc.Marshal(row)
-	if err != nil {
-		return fmt.Errorf("encode row: %w", err)
-	}
-	return w.tx.Set(key, v)
 }
 
 func (w *work) messagesAppended(e *event.MessagesAppended) error {
@@ -66,7 +58,7 @@ func (w *work) messagesAppended(e *event.MessagesAppended) error {
 	b.row.HighestModseq = e.Modseq
 	for i := range e.Messages {
 		m := &e.Messages[i]
-		body, err := GetBody(w.tx, m.GUID)
+		body, err := w.body(m.GUID)
 		if err != nil {
 			return err
 		}
@@ -86,19 +78,19 @@ func (w *work) messagesAppended(e *event.MessagesAppended) error {
 }
 
 // add puts a message at the end of a mailbox.
-func (w *work) add(b *box, m *Message, flags Flags) error {
+func (w *work) add(b *touch, m *Message, flags Flags) error {
 	if m.UID < b.row.UIDNext || m.UID == 1<<32-1 {
 		return fmt.Errorf("%w: UID %d in mailbox %s, whose UIDNEXT is %d", ErrDiverged, m.UID, b.row.ID, b.row.UIDNext)
 	}
 	b.row.UIDNext = m.UID + 1
 	l := Live{UID: m.UID, Modseq: b.row.HighestModseq, Flags: flags}
-	p, err := w.page(b, PageOf(m.UID))
+	p, err := w.page(b.box, PageOf(m.UID))
 	if err != nil {
 		return err
 	}
-	b.pages[PageOf(m.UID)] = append(p, l)
+	p.live, p.dirty = append(p.live, l), true
 	b.row.Digest ^= digestFixed(m) ^ digestLive(l)
-	w.count(b, l, m.Size, 1)
+	w.count(b.box, l, m.Size, 1)
 	b.change.Appended = append(b.change.Appended, l)
 	return w.tx.Set(keyOf(tableMessage, b.row.ID, m.UID), encodeMessage(nil, m))
 }
@@ -111,33 +103,30 @@ func (w *work) messagesCopied(e *event.MessagesCopied) error {
 	if err != nil {
 		return err
 	}
-	source := dest
-	if e.Source != e.Dest {
-		row, err := GetMailbox(w.tx, e.Source)
-		if err != nil {
-			return err
-		}
-		if row == nil {
-			return fmt.Errorf("%w: no mailbox %s to copy from", ErrDiverged, e.Source)
-		}
-		source = &box{row: row, pages: map[uint32]Page{}} // read only: not flushed
+	source, err := w.keptBox(e.Source)
+	if err != nil {
+		return err
+	}
+	if source == nil {
+		return fmt.Errorf("%w: no mailbox %s to copy from", ErrDiverged, e.Source)
 	}
 	dest.row.HighestModseq = e.Modseq
 	return w.copyMessages(source, dest, e.SourceUIDs, e.FirstUID, e.SaveDate)
 }
 
 // copyMessages adds copies of the source's messages to dest, with the flags they have now.
-func (w *work) copyMessages(source, dest *box, uids event.UIDSet, first uint32, saveDate int64) error {
+func (w *work) copyMessages(source *box, dest *touch, uids event.UIDSet, first uint32, saveDate int64) error {
 	// Checked beforehand, or copies within a mailbox could be copied in their turn, up to four billion times.
 	if n := len(uids); n > 0 && uids[n-1].Last >= source.row.UIDNext {
 		return fmt.Errorf("%w: mailbox %s has no message %d", ErrDiverged, source.row.ID, uids[n-1].Last)
 	}
 	next := first
 	for uid := range uids.All() {
-		l, err := w.find(source, uid)
+		p, k, err := w.find(source, uid)
 		if err != nil {
 			return err
 		}
+		l := p.live[k]
 		m, ok, err := GetMessage(w.tx, source.row.ID, uid)
 		if err != nil {
 			return err
@@ -158,17 +147,17 @@ func (w *work) copyMessages(source, dest *box, uids event.UIDSet, first uint32, 
 	return nil
 }
 
-// find reads a live message that must be there.
-func (w *work) find(b *box, uid uint32) (Live, error) {
+// find finds a live message that must be there: its page, and its place in it.
+func (w *work) find(b *box, uid uint32) (*keptPage, int, error) {
 	p, err := w.page(b, PageOf(uid))
 	if err != nil {
-		return Live{}, err
+		return nil, 0, err
 	}
-	k, ok := p.Find(uid)
+	k, ok := p.live.Find(uid)
 	if !ok {
-		return Live{}, fmt.Errorf("%w: mailbox %s has no message %d", ErrDiverged, b.row.ID, uid)
+		return nil, 0, fmt.Errorf("%w: mailbox %s has no message %d", ErrDiverged, b.row.ID, uid)
 	}
-	return p[k], nil
+	return p, k, nil
 }
 
 func (w *work) messagesMoved(e *event.MessagesMoved) error {
@@ -187,7 +176,7 @@ func (w *work) messagesMoved(e *event.MessagesMoved) error {
 		return err
 	}
 	source.row.HighestModseq, dest.row.HighestModseq = e.Modseq, e.Modseq
-	if err := w.copyMessages(source, dest, e.SourceUIDs, e.FirstUID, e.SaveDate); err != nil {
+	if err := w.copyMessages(source.box, dest, e.SourceUIDs, e.FirstUID, e.SaveDate); err != nil {
 		return err
 	}
 	return w.expunge(source, e.SourceUIDs)
@@ -206,12 +195,13 @@ func (w *work) messagesExpunged(e *event.MessagesExpunged) error {
 }
 
 // expunge takes messages out of a mailbox and leaves tombstones. The bodies stay.
-func (w *work) expunge(b *box, uids event.UIDSet) error {
+func (w *work) expunge(b *touch, uids event.UIDSet) error {
 	for uid := range uids.All() {
-		l, err := w.find(b, uid)
+		p, k, err := w.find(b.box, uid)
 		if err != nil {
 			return err
 		}
+		l := p.live[k]
 		m, ok, err := GetMessage(w.tx, b.row.ID, uid)
 		if err != nil {
 			return err
@@ -219,16 +209,14 @@ func (w *work) expunge(b *box, uids event.UIDSet) error {
 		if !ok {
 			return fmt.Errorf("%w: mailbox %s has no record of message %d", ErrDiverged, b.row.ID, uid)
 		}
-		p := b.pages[PageOf(uid)]
-		k, _ := p.Find(uid)
-		b.pages[PageOf(uid)] = append(p[:k], p[k+1:]...)
+		p.live, p.dirty = append(p.live[:k], p.live[k+1:]...), true
 		b.row.Digest ^= digestFixed(&m) ^ digestLive(l)
-		w.count(b, l, m.Size, -1)
+		w.count(b.box, l, m.Size, -1)
 		if err := w.tx.Delete(keyOf(tableMessage, b.row.ID, uid)); err != nil {
 			return err
 		}
 	}
-	b.tomb = uids
+	b.change.Expunged = uids
 	return nil
 }
 
@@ -258,22 +246,21 @@ func (w *work) flagsChanged(e *event.FlagsChanged) error {
 	return nil
 }
 
-func (w *work) flag(b *box, uids event.UIDSet, add, remove Flags) error {
+func (w *work) flag(b *touch, uids event.UIDSet, add, remove Flags) error {
 	for uid := range uids.All() {
-		was, err := w.find(b, uid)
+		p, k, err := w.find(b.box, uid)
 		if err != nil {
 			return err
 		}
+		was := p.live[k]
 		if was.Modseq == b.row.HighestModseq {
 			return fmt.Errorf("%w: message %d of mailbox %s is changed twice in one event", ErrDiverged, uid, b.row.ID)
 		}
 		is := Live{UID: uid, Modseq: b.row.HighestModseq, Flags: was.Flags.AndNot(remove).Or(add)}
-		p := b.pages[PageOf(uid)]
-		k, _ := p.Find(uid)
-		p[k] = is
+		p.live[k], p.dirty = is, true
 		b.row.Digest ^= digestLive(was) ^ digestLive(is)
-		w.count(b, was, 0, -1)
-		w.count(b, is, 0, 1)
+		w.count(b.box, was, 0, -1)
+		w.count(b.box, is, 0, 1)
 		b.change.Flagged = append(b.change.Flagged, is)
 	}
 	return nil
