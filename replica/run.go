@@ -33,11 +33,12 @@ func (r *Replica) Run(ctx context.Context, log eventlog.Log) error {
 	if err != nil {
 		return r.ended(ctx, err)
 	}
-	defer f.Close()
+	batches := eventlog.NewBatches(f, batchEvents, batchBytes)
+	defer batches.Close()
 	r.setStatus(Following, nil)
 	flushed := time.Now()
 	for {
-		batch, err := f.NextBatch(ctx, batchEvents, batchBytes)
+		batch, err := batches.Next(ctx)
 		if err == nil {
 			err = r.store(ctx, batch)
 		}

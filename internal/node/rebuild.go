@@ -61,10 +61,11 @@ func (s *shard) replay(ctx context.Context, r *replica.Replica, to eventlog.Posi
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	batches := eventlog.NewBatches(f, rebuildEvents, rebuildBytes)
+	defer batches.Close()
 	begin := time.Now()
 	for r.Applied().Position < to {
-		batch, err := f.NextBatch(ctx, rebuildEvents, rebuildBytes)
+		batch, err := batches.Next(ctx)
 		if err != nil {
 			return err
 		}
