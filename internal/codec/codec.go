@@ -2,6 +2,7 @@
 package codec
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 
@@ -16,9 +17,18 @@ const MaxSize = 1 << 30
 
 // Codec encodes and decodes bodies. It is safe for concurrent use.
 type Codec struct {
-	encoders sync.Pool // *zstd.Encoder
+	encoders sync.Pool // *encoder
 	decoder  *zstd.Decoder
 }
+
+// encoder is what one encoding needs: an output buffer too, of which the caller gets a copy that is no larger than it has to be.
+type encoder struct {
+	zstd *zstd.Encoder
+	out  []byte
+}
+
+// maxKept bounds the output buffer that is kept between two encodings, in bytes.
+const maxKept = 1 << 20
 
 // New makes a codec.
 func New() (*Codec, error) {
@@ -31,35 +41,39 @@ func New() (*Codec, error) {
 
 // Encode encodes a body as asked, or leaves it raw where that is not smaller. The result may share raw's memory.
 func (c *Codec) Encode(want event.Encoding, raw []byte) (event.Encoding, []byte, error) {
-	var out []byte
-	switch want {
-	case event.Zstd:
-		enc, err := c.encoder()
-		if err != nil {
-			return 0, nil, err
-		}
-		out = enc.EncodeAll(raw, make([]byte, 0, len(raw)/2+64))
+	if want != event.Zstd && want != event.S2 {
+		return event.Raw, raw, nil
+	}
+	enc, err := c.encoder()
+	if err != nil {
+		return 0, nil, err
+	}
+	if want == event.Zstd {
+		enc.out = enc.zstd.EncodeAll(raw, enc.out[:0])
+	} else {
+		enc.out = s2.Encode(enc.out[:cap(enc.out)], raw)
+	}
+	stored := raw
+	if len(enc.out) < len(raw) {
+		stored = bytes.Clone(enc.out)
+	} else {
+		want = event.Raw
+	}
+	if cap(enc.out) <= maxKept {
 		c.encoders.Put(enc)
-	case event.S2:
-		out = s2.Encode(nil, raw)
-	default:
-		return event.Raw, raw, nil
 	}
-	if len(out) >= len(raw) {
-		return event.Raw, raw, nil
-	}
-	return want, out, nil
+	return want, stored, nil
 }
 
-func (c *Codec) encoder() (*zstd.Encoder, error) {
-	if enc, ok := c.encoders.Get().(*zstd.Encoder); ok {
+func (c *Codec) encoder() (*encoder, error) {
+	if enc, ok := c.encoders.Get().(*encoder); ok {
 		return enc, nil
 	}
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("zstd encoder: %w", err)
 	}
-	return enc, nil
+	return &encoder{zstd: enc}, nil
 }
 
 // Decode gives the body back. size is what it must come to. The result may share data's memory.
