@@ -121,7 +121,7 @@ func (s *session) appendOptions() (flags []string, date time.Time, err error) {
 // and NUL, which no literal may hold that has to give the message back later.
 func (up *upload) body() ([]byte, error) {
 	s := up.s
-	lit, err := s.r.Literal(s.srv.opts.Store.MaxMessage())
+	lit, err := s.r.Literal(s.srv.opts.Limits.MessageBytes)
 	if err != nil {
 		return nil, err
 	}

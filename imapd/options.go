@@ -59,6 +59,7 @@ type Limits struct {
 	LoginFailures  int   // failed logins of a connection [5]
 	BadCommands    int   // broken commands in succession, [10] before login, five times that after it
 	MessagesAppend int   // messages of one APPEND [1,000]
+	MessageBytes   int64 // of one message in APPEND, the APPENDLIMIT (RFC 7889) [that of the Store]
 	AppendBytes    int64 // bytes of messages being uploaded on all connections together [512 MiB]
 	ListPatterns   int   // patterns of one LIST [100]
 }
@@ -100,6 +101,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&l.LoginFailures, 5)
 	setDefault(&l.BadCommands, 10)
 	setDefault(&l.MessagesAppend, 1000)
+	setDefault(&l.MessageBytes, o.Store.MaxMessage())
 	setDefault(&l.AppendBytes, 512<<20)
 	setDefault(&l.ListPatterns, 100)
 	h := &o.Hooks

@@ -82,13 +82,9 @@ func TestConnectionsAreLimited(t *testing.T) {
 		"address":     func(o *Options) { o.Limits.ConnectionsPerAddress = 2 },
 	} {
 		ts := newTestServer(t, limit, count)
-		first := ts.dial(t)
-		ts.dial(t)
-		conn, err := net.Dial("tcp", ts.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		third := newRawClient(t, conn)
+		first, second, third := ts.dialElsewhere(t), ts.dialElsewhere(t), ts.dialElsewhere(t) // loopback has no limit by address
+		first.line()
+		second.line()
 		third.expect("* BYE [UNAVAILABLE] Too many connections")
 		third.expectEOF()
 		first.ok("LOGOUT")

@@ -156,7 +156,7 @@ func TestOustedSessionsEnd(t *testing.T) {
 	idle.expect("+ idling")
 	ts.Oust("ann")
 	for _, c := range []*rawClient{idle, busy} {
-		c.expect("* BYE The account was changed")
+		c.expect("* BYE The account was changed; log in again")
 	}
 	other.ok("NOOP")
 }

@@ -104,4 +104,4 @@ func recentOf(m *state.Mailbox) uint32 {
 }
 
 // appendLimit is the size of the largest message that APPEND takes, in bytes (RFC 7889).
-func (s *session) appendLimit() string { return strconv.FormatInt(s.srv.opts.Store.MaxMessage(), 10) }
+func (s *session) appendLimit() string { return strconv.FormatInt(s.srv.opts.Limits.MessageBytes, 10) }

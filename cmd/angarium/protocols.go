@@ -25,6 +25,7 @@ func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
 		Limits: imapd.Limits{
 			Connections: orUnlimited(c.MaxConnections), ConnectionsPerAddress: orUnlimited(c.MaxConnectionsPerIP),
 			SessionsPerAccount: orUnlimited(c.MaxConnectionsPerAccount),
+			MessageBytes:       int64(c.MaxAppendSize),
 			Login:              c.LoginTimeout.Std(), Autologout: c.IdleTimeout.Std(), Write: c.WriteTimeout.Std(),
 		},
 	}
