@@ -42,6 +42,9 @@ func (s *Store) Prepare(raw []byte) (*Body, error) {
 	}, nil
 }
 
+// weight is what the body adds to an envelope, in bytes.
+func (b *Body) weight() int { return len(b.stored) + len(b.structure) }
+
 // chunks gives the events that make the body known.
 func (b *Body) chunks() []event.Event {
 	var list []event.Event
@@ -68,8 +71,10 @@ func (s *Store) Stash(ctx context.Context, id Identity, account string, b *Body)
 	if err := s.writable(sh); err != nil {
 		return err
 	}
-	sh.gate.RLock()
-	defer sh.gate.RUnlock()
+	if err := sh.enter(ctx); err != nil {
+		return err
+	}
+	defer sh.leave()
 	w := &write{s: s, sh: sh, id: id, now: s.opts.Now()}
 	if err := w.sendAhead(ctx, b); err != nil {
 		return err
@@ -92,7 +97,9 @@ func (w *write) sendAhead(ctx context.Context, b *Body) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		if err := w.sh.append(context.WithoutCancel(ctx), w.entries([]event.Event{c})); err != nil {
+		// When ctx ends first the chunk may still come: what is appended later stands behind it, and an upload that starts over is
+		// none the worse.
+		if err := w.sh.append(ctx, w.entries([]event.Event{c})); err != nil {
 			return err
 		}
 	}
@@ -118,9 +125,9 @@ func (w *write) bodies(ctx context.Context, list []*Body) ([]event.Event, error)
 		case known:
 		case b.stored == nil && b.Size > 0:
 			return nil, fmt.Errorf("%w: body %s is not there", ErrUnavailable, b.GUID)
-		case size+len(b.stored) <= inlineBytes && len(inline) < inlineBodies:
+		case size+b.weight() <= inlineBytes && len(inline) < inlineBodies:
 			inline = append(inline, b.chunks()...)
-			size += len(b.stored)
+			size += b.weight()
 		default:
 			if err := w.sendAhead(ctx, b); err != nil {
 				return nil, err

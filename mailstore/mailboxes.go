@@ -249,6 +249,10 @@ func (s *Store) Subscribe(ctx context.Context, id Identity, account, name string
 
 // SetSpecialUse replaces the special uses of a mailbox.
 func (s *Store) SetSpecialUse(ctx context.Context, id Identity, account, name string, uses []string) error {
+	name, err := CleanName(name)
+	if err != nil {
+		return err
+	}
 	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
 		m := t.find(name)
 		if m == nil {

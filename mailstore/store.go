@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"angarium/eventlog"
 	"angarium/eventlog/event"
 	"angarium/internal/codec"
@@ -46,7 +48,7 @@ type Store struct {
 
 type shard struct {
 	Shard
-	gate    sync.RWMutex          // held for reading by each write, from decision to applied
+	gate    *semaphore.Weighted   // one is held by each write, from decision to applied; all by a checkpoint
 	uploads lockTable[event.GUID] // bodies that are being sent in chunks
 
 	recentMu sync.Mutex
@@ -73,7 +75,7 @@ func New(opts Options) (*Store, error) {
 	}
 	s := &Store{opts: opts, codec: c}
 	for _, sh := range opts.Shards {
-		s.shards = append(s.shards, &shard{Shard: sh, recent: map[event.MailboxID]uint32{}})
+		s.shards = append(s.shards, &shard{Shard: sh, gate: semaphore.NewWeighted(allWrites), recent: map[event.MailboxID]uint32{}})
 	}
 	return s, nil
 }
@@ -107,8 +109,10 @@ func (s *Store) begin(ctx context.Context, id Identity, accounts ...string) (*wr
 		return nil, err
 	}
 	w := &write{s: s, sh: sh, id: id}
-	sh.gate.RLock()
-	w.unlocks = append(w.unlocks, sh.gate.RUnlock)
+	if err := sh.enter(ctx); err != nil {
+		return nil, err
+	}
+	w.unlocks = append(w.unlocks, sh.leave)
 	for _, a := range accounts {
 		unlock, err := s.locks.lock(ctx, a)
 		if err != nil {
@@ -120,6 +124,19 @@ func (s *Store) begin(ctx context.Context, id Identity, accounts ...string) (*wr
 	w.now = s.opts.Now()
 	return w, nil
 }
+
+// allWrites is more than there can be writes at a time.
+const allWrites = 1 << 40
+
+// enter lets a write in, unless a checkpoint is being made: then it waits.
+func (sh *shard) enter(ctx context.Context) error {
+	if err := sh.gate.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+func (sh *shard) leave() { sh.gate.Release(1) }
 
 func (s *Store) writable(sh *shard) error {
 	if err := sh.Replica.Err(); err != nil {
@@ -175,19 +192,26 @@ func (sh *shard) append(ctx context.Context, entries []event.Entry) error {
 	return nil
 }
 
+// checkpointPatience bounds how long a checkpoint waits for writes to end, and others for it.
+const checkpointPatience = 10 * time.Second
+
 // Checkpoint appends to a shard's log what every replica must have at this point. Writes wait meanwhile.
 func (s *Store) Checkpoint(ctx context.Context, shardNumber int) error {
 	sh := s.shards[shardNumber]
 	if err := s.writable(sh); err != nil {
 		return err
 	}
-	sh.gate.Lock()
-	defer sh.gate.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, checkpointPatience)
+	defer cancel()
+	if err := sh.gate.Acquire(ctx, allWrites); err != nil {
+		return fmt.Errorf("checkpoint: writes are under way that do not end: %w", err)
+	}
+	defer sh.gate.Release(allWrites)
 	t, err := state.GetTotals(sh.Replica.Reader())
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	w := &write{s: s, sh: sh, id: Identity{Service: "system"}, now: s.opts.Now()}
 	cp := &event.Checkpoint{Mailboxes: t.Mailboxes, Messages: t.Messages, Digest: t.Digest}
-	return sh.append(context.WithoutCancel(ctx), w.entries([]event.Event{cp}))
+	return sh.append(ctx, w.entries([]event.Event{cp})) // should it come later, it is true at its place all the same
 }

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
+
+	"angarium/eventlog"
 	"angarium/eventlog/event"
 	"angarium/replica/state"
 	"angarium/replica/view"
@@ -28,13 +31,20 @@ type Box struct {
 
 	loaded  chan struct{} // closed when now is set, or err
 	err     error
-	pending []*state.Change // under r.mu: what came while it was loaded
-	next    Snapshot        // under r.mu
-	refs    int             // under r.mu
-	idle    *list.Element   // under r.mu: its place among the boxes nobody has open
+	pending []pending         // under r.mu: what came while it was loaded
+	from    eventlog.Position // under r.mu: where it was loaded
+	next    Snapshot          // under r.mu
+	refs    int               // under r.mu
+	idle    *list.Element     // under r.mu: its place among the boxes nobody has open
 
 	watchMu  sync.Mutex
 	watchers map[*Watcher]struct{}
+}
+
+// pending is a change that waits for its box to be loaded, and the position up to which its batch leads.
+type pending struct {
+	position eventlog.Position
+	change   *state.Change
 }
 
 // Watcher is told when a Box has changed.
@@ -77,15 +87,13 @@ func (r *Replica) OpenBox(ctx context.Context, id event.MailboxID) (*Box, error)
 	}
 	box.refs++
 	r.idle.remove(box)
+	r.mu.Unlock()
 	if !ok {
-		snap := r.db.NewSnapshot()
-		r.mu.Unlock()
-		box.load(reader{snap})
+		snap := r.db.NewSnapshot() // taken when the box is known: what it does not hold is published to the box
+		box.load(snap)
 		if err := snap.Close(); err != nil {
 			r.opts.Logger.Warn("close snapshot of the index", "error", err)
 		}
-	} else {
-		r.mu.Unlock()
 	}
 	select {
 	case <-box.loaded:
@@ -102,9 +110,14 @@ func (r *Replica) OpenBox(ctx context.Context, id event.MailboxID) (*Box, error)
 }
 
 // load reads the mailbox without holding up the replica, then catches up with what came meanwhile.
-func (b *Box) load(r state.Reader) {
+func (b *Box) load(snap pebble.Reader) {
 	var builder view.Builder
-	row, err := state.GetMailbox(r, b.id)
+	var row *state.Mailbox
+	r := reader{snap}
+	at, err := readPlace(snap)
+	if err == nil {
+		row, err = state.GetMailbox(r, b.id)
+	}
 	if err == nil && row == nil {
 		err = ErrNoMailbox
 	}
@@ -123,19 +136,23 @@ func (b *Box) load(r state.Reader) {
 		return
 	}
 	b.next = Snapshot{Mailbox: row, List: builder.List()}
-	pending := b.pending
+	came := b.pending
 	b.pending = nil
 	b.now.Store(&Snapshot{}) // loaded from here on
-	for _, c := range pending {
-		b.applyLocked(c)
+	b.from = at.Position
+	for _, c := range came {
+		b.applyLocked(c.change, c.position)
 	}
 	b.publishLocked()
 }
 
 // applyLocked takes in a change; publishLocked shows it.
-func (b *Box) applyLocked(c *state.Change) {
+func (b *Box) applyLocked(c *state.Change, position eventlog.Position) {
 	if b.now.Load() == nil {
-		b.pending = append(b.pending, c)
+		b.pending = append(b.pending, pending{position, c})
+		return
+	}
+	if position <= b.from { // it was committed when the box was loaded, and published only now
 		return
 	}
 	if c.Mailbox == nil {

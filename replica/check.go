@@ -24,10 +24,12 @@ type CheckResult struct {
 // Check looks at every invariant of the replica as it stands at one position, and calls report for each violation as it finds it.
 // The replica goes on meanwhile.
 func (r *Replica) Check(ctx context.Context, opts CheckOptions, report func(state.Violation)) (CheckResult, error) {
-	r.mu.Lock()
-	snap, position := r.db.NewSnapshot(), r.place.Position
-	r.mu.Unlock()
+	snap := r.db.NewSnapshot()
 	defer snap.Close()
+	at, err := readPlace(snap)
+	if err != nil {
+		return CheckResult{}, fmt.Errorf("check: %w", err)
+	}
 	o := state.CheckOptions{Tick: func(sum state.CheckSummary) error {
 		if opts.Progress != nil {
 			opts.Progress(sum)
@@ -42,5 +44,5 @@ func (r *Replica) Check(ctx context.Context, opts CheckOptions, report func(stat
 		return CheckResult{}, fmt.Errorf("check: %w", err)
 	}
 	sum, err := state.Check(reader{snap}, o, report)
-	return CheckResult{sum, position, totals.Digest}, err
+	return CheckResult{sum, at.Position, totals.Digest}, err
 }

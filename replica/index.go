@@ -49,8 +49,10 @@ func openIndex(opts *Options, fs vfs.FS, h *health) (*pebble.DB, error) {
 		MemTableSize:          uint64(opts.MemtableBytes),
 		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 40,
-		Logger:                pebbleLogger{opts.Logger},
-		EventListener:         h.listener(opts.Logger),
+		// A flush that fails is known before the writes that come meanwhile would have to wait for it (health.go).
+		MemTableStopWritesThreshold: 4,
+		Logger:                      pebbleLogger{opts.Logger},
+		EventListener:               h.listener(opts.Logger),
 	}
 	po.ApplyCompressionSettings(func() pebble.DBCompressionSettings {
 		return pebble.UniformDBCompressionSettings(sstable.SnappyCompression)
@@ -69,9 +71,9 @@ func openIndex(opts *Options, fs vfs.FS, h *health) (*pebble.DB, error) {
 func indexDir(fs vfs.FS, dir string) string { return fs.PathJoin(dir, "index") }
 func bodyDir(fs vfs.FS, dir string) string  { return fs.PathJoin(dir, "bodies") }
 
-func readPlace(db *pebble.DB) (place, error) {
+func readPlace(r pebble.Reader) (place, error) {
 	p := place{Format: format}
-	v, closer, err := db.Get(keyPlace)
+	v, closer, err := r.Get(keyPlace)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return p, nil
 	}

@@ -91,7 +91,7 @@ type Replica struct {
 	synced atomic.Pointer[body.Store]
 	health health
 
-	mu      sync.Mutex // held over commit and publication of a batch: what is committed is what is published
+	mu      sync.Mutex // never held over I/O; what is published was committed before
 	place   place
 	status  string
 	reason  error
@@ -182,38 +182,57 @@ func (r *Replica) Applied() eventlog.State {
 
 // Status says how the replica does.
 func (r *Replica) Status() (Status, error) {
-	totals, err := state.GetTotals(r.Reader())
+	snap := r.db.NewSnapshot() // totals and position of one moment
+	defer snap.Close()
+	totals, err := state.GetTotals(reader{snap})
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Totals: *totals}
+	at, err := readPlace(snap)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Totals: *totals, Applied: at.state()}
 	s.Bodies, s.Segments = r.bodies.Size()
+	if at.Position > 0 {
+		s.Time = time.UnixMicro(at.Time).UTC()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.State, s.Applied = r.status, r.place.state()
-	if r.place.Position > 0 {
-		s.Time = time.UnixMicro(r.place.Time).UTC()
+	status, reason := r.conditionLocked()
+	s.State = status
+	if reason != nil {
+		s.Reason = reason.Error()
 	}
-	if r.reason != nil {
-		s.Reason = r.reason.Error()
-	}
-	if halt := (*HaltError)(nil); errors.As(r.reason, &halt) {
+	if halt := (*HaltError)(nil); errors.As(reason, &halt) {
 		s.Halt = halt.Position
 	}
 	return s, nil
+}
+
+// conditionLocked gives the state and its reason. A replica whose index cannot be flushed is stalled, whatever it is doing: a commit may
+// already be waiting for the flush.
+func (r *Replica) conditionLocked() (string, error) {
+	if r.status == Following {
+		if err := r.health.err(); err != nil {
+			return Stalled, err
+		}
+	}
+	return r.status, r.reason
 }
 
 // Err is nil while the replica can apply what comes, or else why it cannot.
 func (r *Replica) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.closed:
+	if r.closed {
 		return ErrClosed
-	case r.status == Following || r.status == Stopped:
+	}
+	status, reason := r.conditionLocked()
+	if status == Following || status == Stopped {
 		return nil
 	}
-	return r.reason
+	return reason
 }
 
 // Wait returns when everything up to position is applied; with an error when that will not be, or ctx ends.
@@ -277,10 +296,20 @@ func (r *Replica) Flush() error {
 	if err := r.health.err(); err != nil {
 		return err
 	}
-	if err := r.db.Flush(); err != nil {
+	done, err := r.db.AsyncFlush()
+	if err != nil {
 		return fmt.Errorf("flush index: %w", err)
 	}
-	return nil
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-time.After(retryPause): // Pebble itself would try for ever
+			if err := r.health.err(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // Close makes the index durable and closes the replica. Run must have returned, and no other call may be under way.

@@ -181,11 +181,11 @@ func (r *Replica) commit(b *pebble.Batch, last *eventlog.Envelope, changes []sta
 	if err := b.Set(keyPlace, v, nil); err != nil {
 		return fmt.Errorf("write position: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := b.Commit(pebble.NoSync); err != nil { // waits when the index has too much to flush: nobody else may have to
 		return fmt.Errorf("commit to index: %w", err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.place = next
 	r.publishLocked(changes)
 	r.wakeLocked(nil)
@@ -201,7 +201,7 @@ func (r *Replica) publishLocked(changes []state.Change) {
 			continue
 		}
 		if box, ok := r.boxes[c.ID]; ok {
-			box.applyLocked(c)
+			box.applyLocked(c, r.place.Position)
 			touched[box] = struct{}{}
 		}
 	}

@@ -10,7 +10,12 @@ import (
 
 func newConfigCommand() *cobra.Command {
 	var file string
-	cmd := &cobra.Command{Use: "config", Short: "Check or show the configuration"}
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check or show the configuration",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.PersistentFlags().StringVar(&file, "config", "", "configuration file (angarium.toml)")
 	load := func() (config.Config, error) {
 		if file == "" {

@@ -123,12 +123,12 @@ func runServe(ctx context.Context, cfg config.Config, ready func(*server) error)
 		}
 		if ready != nil {
 			if err := ready(s); err != nil {
-				return errors.Join(err, s.stop())
+				return errors.Join(err, s.stop(false))
 			}
 			ready = nil
 		}
 		again := s.wait(ctx)
-		if err := s.stop(); err != nil || !again {
+		if err := s.stop(again); err != nil || !again {
 			return err
 		}
 	}

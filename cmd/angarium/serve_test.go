@@ -48,7 +48,7 @@ func start(t *testing.T, cfg config.Config) *server {
 
 func stop(t *testing.T, s *server) {
 	t.Helper()
-	if err := s.stop(); err != nil {
+	if err := s.stop(false); err != nil {
 		t.Error(err)
 	}
 }

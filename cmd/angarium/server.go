@@ -29,6 +29,10 @@ import (
 )
 
 const (
+	// closeTime is how long the node may take to close: what is on its way to the log has to be answered.
+	closeTime = 20 * time.Second
+	// leadPause is the time between attempts to lead shards that could not be led.
+	leadPause = 5 * time.Second
 	// drainTime is how long running commands and deliveries may take to end at a stop.
 	drainTime = 20 * time.Second
 	// checkpointEvery is how often the primary states in the log what its replicas must have.
@@ -69,7 +73,7 @@ func startServer(ctx context.Context, cfg config.Config) (_ *server, err error) 
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.stop())
+			err = errors.Join(err, s.stop(false))
 		}
 	}()
 	if s.certs, err = cfg.TLS.Load(); err != nil && !errors.Is(err, config.ErrNoCertificate) {
@@ -89,7 +93,8 @@ func startServer(ctx context.Context, cfg config.Config) (_ *server, err error) 
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		s.log.Error("nothing can be written; reads go on", "error", err)
+		s.log.Error("not everything can be written; reads go on", "error", err)
+		s.background(s.lead)
 	}
 	if err := s.makeProtocols(); err != nil {
 		return nil, err
@@ -239,11 +244,21 @@ func listenOn(ctx context.Context, address string, mode fs.FileMode) (net.Listen
 // serveControl serves the control socket. Its answers can take hours: no time limits.
 func (s *server) serveControl(l net.Listener) error {
 	srv := &http.Server{Handler: s.node.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return s.ctx }}
-	stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(s.ctx, func() {
+		defer close(stopped)
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil { // the handlers' own context has ended: they end, too, before the node closes
+			_ = srv.Close()
+		}
+	})
+	err := srv.Serve(l)
+	if !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return err
 	}
+	<-stopped
 	return nil
 }
 
@@ -309,9 +324,33 @@ func (s *server) wait(ctx context.Context) (again bool) {
 	}
 }
 
-// stop ends everything: no new connections, running commands and deliveries end, then the node closes.
-func (s *server) stop() error {
-	s.notify.Stopping()
+// lead tries again to lead the shards that could not be led at the start, but for those whose replica is halted: they stay so.
+func (s *server) lead(ctx context.Context) {
+	t := time.NewTicker(leadPause)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := s.node.Lead(ctx)
+		if err == nil {
+			s.log.Info("all shards can be written")
+			return
+		}
+		s.log.Debug("not everything can be written", "error", err)
+	}
+}
+
+// stop ends everything: no new connections, running commands and deliveries end, then the node closes. It is told apart from a restart
+// of what is in the process, which ends nothing for the service manager.
+func (s *server) stop(restart bool) error {
+	if restart {
+		s.notify.Status("opening the data directory again")
+	} else {
+		s.notify.Stopping()
+	}
 	if s.signals != nil {
 		signal.Stop(s.signals)
 	}
@@ -319,13 +358,11 @@ func (s *server) stop() error {
 	defer cancel()
 	var errs []error
 	var drain sync.WaitGroup
-	var mu sync.Mutex
 	for _, shut := range s.shutdowns() {
 		drain.Go(func() {
-			err := shut(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
+			if err := shut(ctx); err != nil {
+				s.log.Warn("a client was cut off", "error", err)
+			}
 		})
 	}
 	drain.Wait()
@@ -337,6 +374,8 @@ func (s *server) stop() error {
 	default:
 	}
 	if s.node != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
 		errs = append(errs, s.node.Close(ctx))
 	}
 	return errors.Join(errs...)

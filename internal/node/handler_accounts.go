@@ -78,6 +78,9 @@ func (n *Node) handleAddAccounts(w http.ResponseWriter, r *http.Request) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, addWorkers)
 	for i, a := range req.Accounts {
+		if r.Context().Err() != nil {
+			break // nobody is left to be answered
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
@@ -165,13 +168,13 @@ func (n *Node) handleChangeAccount(w http.ResponseWriter, r *http.Request) {
 	if err == nil && req.Disabled != nil {
 		err = n.store.DisableAccount(r.Context(), operator(), name, *req.Disabled)
 	}
-	n.oust(name, err)
+	n.oust(name)
 	answer(w, struct{}{}, err)
 }
 
-// oust ends the sessions of an account after a change.
-func (n *Node) oust(name string, err error) {
-	if err == nil && n.Oust != nil {
+// oust ends the sessions of an account after a change was tried, whatever is known of its outcome.
+func (n *Node) oust(name string) {
+	if name != "" && n.Oust != nil {
 		n.Oust(name)
 	}
 }
@@ -181,6 +184,6 @@ func (n *Node) handleDeleteAccount(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = n.store.DeleteAccount(r.Context(), operator(), name)
 	}
-	n.oust(name, err)
+	n.oust(name)
 	answer(w, struct{}{}, err)
 }

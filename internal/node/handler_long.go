@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"angarium/eventlog"
@@ -170,7 +171,7 @@ func (n *Node) handleRebuild(w http.ResponseWriter, r *http.Request) {
 			out.progress(control.Progress{What: "replay", Done: done, Total: total, Unit: "envelopes"})
 		})
 		if err != nil {
-			out.end(nil, err)
+			out.end(nil, errors.Join(err, n.dropRebuilt()))
 			return
 		}
 		res.Shards = append(res.Shards, one)
@@ -180,6 +181,15 @@ func (n *Node) handleRebuild(w http.ResponseWriter, r *http.Request) {
 	if n.Restart != nil {
 		time.AfterFunc(restartPause, n.Restart) // the answer is read before the control socket closes
 	}
+}
+
+// dropRebuilt removes what a rebuild that failed has made: it would be put in place at some later start.
+func (n *Node) dropRebuilt() error {
+	var errs []error
+	for _, s := range n.shards {
+		errs = append(errs, os.RemoveAll(rebuildDir(shardDir(n.opts.Data, s.number))))
+	}
+	return errors.Join(errs...)
 }
 
 // restartPause is how long a restart waits for the answer that announces it to be read.

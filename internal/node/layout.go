@@ -78,7 +78,7 @@ func newLayout(dir string, shards int) (*layout, error) {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name() != "LOCK" {
+		if e.Name() != "LOCK" && e.Name() != "layout.json.tmp" {
 			return nil, fmt.Errorf("%w: %s holds %q and no layout.json; name an empty directory to make a new store", ErrNotInitialised, dir, e.Name())
 		}
 	}

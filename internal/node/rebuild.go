@@ -50,7 +50,7 @@ func (s *shard) rebuild(ctx context.Context, progress func(done, total uint64)) 
 		err = s.compare(ctx, r, &res)
 	}
 	if err = errors.Join(err, r.Close()); err != nil {
-		return res, err
+		return res, errors.Join(err, os.RemoveAll(fresh)) // it may be what fills the disk
 	}
 	return res, writeFile(filepath.Join(fresh, rebuiltMark), nil)
 }
@@ -85,7 +85,7 @@ func (s *shard) replay(ctx context.Context, r *replica.Replica, to eventlog.Posi
 	return nil
 }
 
-// compare waits until the old replica stands where the new one does, if it can, and compares their digests.
+// compare compares the digests of both replicas, if the old one still stands where the new one does.
 func (s *shard) compare(ctx context.Context, r *replica.Replica, res *control.RebuiltShard) error {
 	totals, err := state.GetTotals(r.Reader())
 	if err != nil {

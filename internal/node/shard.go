@@ -102,13 +102,19 @@ func (s *shard) follow() {
 
 // Lead makes this node the primary of all shards: it starts a new epoch in each log and takes writes once its replica has applied what
 // was there.
+//
+// A shard that cannot be led keeps no other from being led; Lead may be called again, and passes over those it leads already.
 func (n *Node) Lead(ctx context.Context) error {
+	var errs []error
 	for _, s := range n.shards {
+		if s.writer.Load() != nil {
+			continue
+		}
 		if err := s.lead(ctx); err != nil {
-			return fmt.Errorf("lead shard %d: %w", s.number, err)
+			errs = append(errs, fmt.Errorf("lead shard %d: %w", s.number, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *shard) lead(ctx context.Context) error {
@@ -141,6 +147,9 @@ func (s *shard) catchUp(ctx context.Context) error {
 		err := s.replica.Wait(wait, head.Last)
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if err := s.replica.Err(); err != nil {
 			return err
 		}
 		s.node.log.Info("applying the log", "shard", s.number, "applied", uint64(s.replica.Applied().Position), "of", uint64(head.Last))
@@ -181,6 +190,9 @@ func finishRebuild(dir string) error {
 			return fmt.Errorf("remove the replica that was rebuilt: %w", err)
 		}
 		if err := os.Rename(fresh, dir); err != nil {
+			return fmt.Errorf("put the rebuilt replica in its place: %w", err)
+		}
+		if err := syncDir(filepath.Dir(dir)); err != nil { // the mark must not go before the new name stands
 			return fmt.Errorf("put the rebuilt replica in its place: %w", err)
 		}
 	} else if err := os.RemoveAll(fresh); err != nil {

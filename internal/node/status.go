@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,10 +83,11 @@ func (n *Node) Shards() int { return len(n.shards) }
 
 // Checkpoint appends to the log of every shard what its replicas must have.
 func (n *Node) Checkpoint(ctx context.Context) error {
+	var errs []error
 	for i := range n.shards {
 		if err := n.store.Checkpoint(ctx, i); err != nil {
-			return fmt.Errorf("checkpoint of shard %d: %w", i, err)
+			errs = append(errs, fmt.Errorf("checkpoint of shard %d: %w", i, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
