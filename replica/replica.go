@@ -291,6 +291,14 @@ func (r *Replica) wakeLocked(err error) {
 	r.waiters = kept
 }
 
+// FlushSoon begins to make the index durable at its present position, and does not wait for it.
+func (r *Replica) FlushSoon() error {
+	if _, err := r.db.AsyncFlush(); err != nil {
+		return fmt.Errorf("flush index: %w", err)
+	}
+	return nil
+}
+
 // Flush makes the index durable at its present position. It fails at once while flushes fail, as on a full disk.
 func (r *Replica) Flush() error {
 	if err := r.health.err(); err != nil {

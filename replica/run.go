@@ -22,9 +22,12 @@ const (
 	retryPause  = 500 * time.Millisecond
 )
 
-// flushEvery is how often what was applied is made durable while more comes: what has to be applied again after a crash is no
-// more than that, or a memtable.
-const flushEvery = 30 * time.Second
+// What was applied is made durable at least so often, and after so many bytes of the log, while more comes: what has to be applied again
+// after a crash is no more than that, or a memtable.
+const (
+	flushEvery = 30 * time.Second
+	flushBytes = 256 << 20
+)
 
 // Run follows a log from where the replica stands, until ctx ends (then it returns nil) or the replica halts (*HaltError). A
 // batch that cannot be stored, as on a full disk, is tried again until it can.
@@ -36,15 +39,18 @@ func (r *Replica) Run(ctx context.Context, log eventlog.Log) error {
 	batches := eventlog.NewBatches(f, batchEvents, batchBytes)
 	defer batches.Close()
 	r.setStatus(Following, nil)
-	flushed := time.Now()
+	flushed, size := time.Now(), 0
 	for {
 		batch, err := batches.Next(ctx)
 		if err == nil {
 			err = r.store(ctx, batch)
 		}
-		if err == nil && time.Since(flushed) >= flushEvery {
-			flushed = time.Now()
-			_, err = r.db.AsyncFlush()
+		for i := range batch {
+			size += len(batch[i].Payload)
+		}
+		if err == nil && (time.Since(flushed) >= flushEvery || size >= flushBytes) {
+			flushed, size = time.Now(), 0
+			err = r.FlushSoon()
 		}
 		if err != nil {
 			return r.ended(ctx, err)

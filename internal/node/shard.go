@@ -128,6 +128,9 @@ func (s *shard) lead(ctx context.Context) error {
 	if err := s.replica.Wait(ctx, state.Position); err != nil {
 		return err
 	}
+	if err := s.replica.FlushSoon(); err != nil { // what was applied again after a crash is not applied a third time
+		return err
+	}
 	opts := eventlog.Options{Logger: s.node.log.With("part", "writer", "shard", s.number), AckTimeout: s.node.opts.Config.Log.Timeout.Std()}
 	if h := s.node.opts.Hooks.Committed; h != nil {
 		opts.Hooks.Committed = func(c eventlog.Commit) { h(s.number, c) }
