@@ -225,7 +225,8 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	for _, l := range all {
 		s.running.Go(func() {
-			if err := l.serve(l.Listener); err != nil {
+			// A stop may come before this goroutine has begun to serve.
+			if err := l.serve(l.Listener); err != nil && !errors.Is(err, imapd.ErrServerClosed) {
 				s.failed <- fmt.Errorf("%s on %s: %w", l.service, l.Addr(), err)
 			}
 		})
