@@ -51,7 +51,7 @@ type Message struct {
 // Log keeps the envelopes of one shard. Implementations are safe for concurrent use.
 //
 // Payloads are envelopes: at least HashSize bytes, of which the last HashSize are the hash. A Log reads nothing else of them.
-// It keeps payloads it is given until their append is answered, so they must not change; payloads it returns belong to the caller.
+// It may keep payloads it is given and hand them out again, so neither they nor those it returns may be changed.
 type Log interface {
 	// Append stores payload at after.Position+1, if after is the mark of the last envelope. It returns without waiting for the
 	// outcome, which is sent once on the channel: nil when the payload is on stable storage; ErrFenced when after is not the

@@ -73,7 +73,7 @@ func (c *conn) store(ctx context.Context, tx *transaction) []answer {
 	if a, ok := c.clean(tx, m); !ok {
 		return all(a)
 	}
-	body, err := c.prepare(m.buf)
+	body, err := c.prepare(m.whole())
 	if err != nil {
 		return all(c.answerFor(err, tx))
 	}

@@ -9,35 +9,60 @@ import (
 )
 
 const (
-	firstAlloc = 64 << 10  // octets that are allocated for a message whose size is not known
-	trustSize  = 1 << 20   // octets that are allocated at once on the word of the client
-	chunkStep  = 256 << 10 // octets of a chunk (BDAT) that are read at once
+	scratchSize = 64 << 10  // octets of the buffer in which a message is begun
+	trustSize   = 1 << 20   // octets that are allocated at once on the word of the client
+	chunkStep   = 256 << 10 // octets of a chunk (BDAT) that are read at once
 )
 
 // receipt is a message while it is received, behind the fields that are put on top of it. What is over a limit is read all the
 // same, but not kept.
 //
-// The buffer is made anew for each message: the store may keep it, and keeps it in any case when a delivery is given up.
+// A small message is received into a buffer that is used again; what the store gets is made anew for each message, because it may
+// keep that, and keeps it in any case when a delivery is given up.
 type receipt struct {
 	srv     *Server
 	buf     []byte
-	head    int   // octets of the fields on top
-	charged int64 // against Options.MaxBuffered
-	over    bool  // larger than Options.MaxMessage
-	busy    bool  // Options.MaxBuffered is used up
+	scratch *[]byte // what buf lies in, if it is to be used again
+	head    int     // octets of the fields on top
+	charged int64   // against Options.MaxBuffered
+	over    bool    // larger than Options.MaxMessage
+	busy    bool    // Options.MaxBuffered is used up
 	start   time.Time
 }
 
 // newReceipt begins a message; size is what the client said of it, 0 if nothing.
 func (s *Server) newReceipt(head []byte, size int64) *receipt {
 	m := &receipt{srv: s, head: len(head), start: time.Now()}
-	if size == 0 {
-		size = firstAlloc
+	switch need := len(head) + int(min(size, trustSize)); {
+	case need > scratchSize:
+		m.reserve(need)
+	case m.charge(scratchSize):
+		m.scratch = s.scratch.Get().(*[]byte)
+		m.buf = *m.scratch
+	default:
+		m.busy = true
 	}
-	if m.reserve(len(head) + int(min(size, trustSize))) {
+	if !m.busy {
 		m.buf = append(m.buf, head...)
 	}
 	return m
+}
+
+// whole gives the message with the fields on top, for the store to keep.
+func (m *receipt) whole() []byte {
+	if m.scratch != nil {
+		m.buf = bytes.Clone(m.buf)
+		m.giveBack()
+	}
+	return m.buf
+}
+
+// giveBack lets the buffer be used again.
+func (m *receipt) giveBack() {
+	if m.scratch != nil {
+		m.srv.scratch.Put(m.scratch)
+		m.scratch = nil
+	}
 }
 
 // lost reports whether the message is not kept.
@@ -59,6 +84,7 @@ func (m *receipt) reserve(n int) bool {
 	grown := make([]byte, len(m.buf), n)
 	copy(grown, m.buf)
 	m.buf = grown
+	m.giveBack()
 	return true
 }
 
@@ -105,8 +131,9 @@ func (m *receipt) drop() {
 	m.release()
 }
 
-// release gives back what was charged.
+// release gives back what was charged, and the buffer.
 func (m *receipt) release() {
+	m.giveBack()
 	m.srv.buffered.Add(-m.charged)
 	m.charged = 0
 }

@@ -24,6 +24,7 @@ type Server struct {
 	cancel   context.CancelFunc
 	buffered atomic.Int64 // octets charged against Options.MaxBuffered
 	refused  limitedLog
+	scratch  sync.Pool // *[]byte of capacity scratchSize, empty: where small messages are received
 
 	mu        sync.Mutex
 	closing   bool
@@ -39,6 +40,7 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opts: opts, resolver: opts.resolver(), listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}}
+	s.scratch.New = func() any { b := make([]byte, 0, scratchSize); return &b }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

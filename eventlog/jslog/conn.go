@@ -39,14 +39,15 @@ type ConnectOptions struct {
 // Conn is a connection to a server, on which logs can be opened. Each tail makes a further connection, so that a replay does not hold
 // up appends.
 type Conn struct {
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	url    string
-	opts   []nats.Option
-	domain string
-	sync   Sync
-	room   func(n int) error // nil: not known
-	log    *slog.Logger
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	url     string
+	opts    []nats.Option
+	domain  string
+	sync    Sync
+	room    func(n int) error // nil: not known
+	recents *recents          // of the embedded server; nil with an external one
+	log     *slog.Logger
 }
 
 const (

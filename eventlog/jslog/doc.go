@@ -19,6 +19,12 @@
 // Content. A stream is never created where one may have been (Create is for the first start, Open for all others), Open compares the
 // stream with what the replica has read before, and everything that is read goes through eventlog.Follower.
 //
+// # What was just appended
+//
+// Everything gets into the stream of an embedded, unreplicated log through this process. A Log keeps the last envelopes that were acknowledged
+// there (recent.go), and a tail that has caught up takes what comes next from them; it asks the server when it is further behind, and when an append was not
+// acknowledged, because something may then be in the stream that is not in memory.
+//
 // # Full and failing disks
 //
 // A write or fsync that fails makes nats-server refuse all further writes to the stream until it is restarted, without

@@ -45,10 +45,11 @@ const (
 
 // Embedded is a nats-server in this process, with JetStream on.
 type Embedded struct {
-	opt    EmbeddedOptions
-	log    *slog.Logger
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the watcher has ended
+	opt     EmbeddedOptions
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when the watcher has ended
+	recents recents
 
 	mu   sync.Mutex
 	srv  *server.Server
@@ -165,7 +166,7 @@ func (e *Embedded) Connect(opts ...nats.Option) (*Conn, error) {
 		return nil, err
 	}
 	c.sync = SyncAlways
-	c.room = e.room
+	c.room, c.recents = e.room, &e.recents
 	return c, nil
 }
 

@@ -24,11 +24,14 @@ type Log struct {
 	empty   bool
 	done    chan struct{} // closed by Close
 
+	more       chan struct{} // has an element when sent grew; capacity 1
 	replicated bool          // appends go one by one: see the package comment
+	recent     *recent       // nil where others can append, too
 	acked      eventlog.Mark // the last append that was acknowledged; for the append whose turn it is
 
 	mu         sync.Mutex
-	lastAppend chan struct{} // closed when the append that came last is done
+	lastAppend chan struct{} // closed when the append that came last is done; of a replicated stream
+	sent       []sent        // appends whose outcome is awaited, in order; of an unreplicated stream
 	tails      map[*tail]struct{}
 	shut       bool
 }
@@ -40,8 +43,8 @@ var _ interface {
 
 func newLog(ctx context.Context, c *Conn, cfg StreamConfig, s jetstream.Stream) (*Log, error) {
 	l := &Log{
-		conn: c, cfg: cfg, stream: s, done: make(chan struct{}), tails: map[*tail]struct{}{},
-		lastAppend: make(chan struct{}), replicated: s.CachedInfo().Config.Replicas > 1,
+		conn: c, cfg: cfg, stream: s, done: make(chan struct{}), more: make(chan struct{}, 1),
+		tails: map[*tail]struct{}{}, lastAppend: make(chan struct{}), replicated: s.CachedInfo().Config.Replicas > 1,
 	}
 	close(l.lastAppend)
 	head, err := l.Head(ctx)
@@ -49,6 +52,13 @@ func newLog(ctx context.Context, c *Conn, cfg StreamConfig, s jetstream.Stream) 
 		return nil, fmt.Errorf("open log %s: %w", cfg.name(), err)
 	}
 	l.emptyAt, l.empty = head.Last, head.First > head.Last
+	if l.replicated {
+		return l, nil
+	}
+	if c.recents != nil {
+		l.recent = c.recents.of(cfg.name())
+	}
+	go l.settle()
 	return l, nil
 }
 
@@ -77,14 +87,70 @@ func (l *Log) Append(ctx context.Context, after eventlog.Mark, payload []byte) <
 		fail(err)
 		return result
 	}
-	go func() {
-		if err := l.outcome(ctx, future, after.Position+1); err != nil {
-			fail(err)
-			return
-		}
-		result <- nil
-	}()
+	if !l.await(sent{ctx, future, after.Position + 1, payload, result}) {
+		fail(fmt.Errorf("%w: %w", eventlog.ErrUnknown, eventlog.ErrClosed))
+	}
 	return result
+}
+
+// sent is an append that is on its way.
+type sent struct {
+	ctx     context.Context // bounds the wait for the outcome
+	future  jetstream.PubAckFuture
+	at      eventlog.Position
+	payload []byte
+	result  chan<- error
+}
+
+// await hands an append to settle, unless the log is closed.
+func (l *Log) await(s sent) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shut {
+		return false
+	}
+	l.sent = append(l.sent, s)
+	signal(l.more)
+	return true
+}
+
+// settle learns what became of appends, in their order, until the log is closed.
+func (l *Log) settle() {
+	for ended := false; ; {
+		l.mu.Lock()
+		batch := l.sent
+		l.sent = nil
+		l.mu.Unlock()
+		for _, s := range batch {
+			s.result <- l.settled(s)
+		}
+		switch {
+		case len(batch) > 0:
+		case ended:
+			return
+		default:
+			select {
+			case <-l.more:
+			case <-l.done:
+				ended = true
+			}
+		}
+	}
+}
+
+func (l *Log) settled(s sent) error {
+	err := l.outcome(s.ctx, s.future, s.at)
+	if err != nil {
+		err = fmt.Errorf("append to %s: %w", l.cfg.name(), err)
+	}
+	switch {
+	case l.recent == nil:
+	case err != nil:
+		l.recent.lost()
+	default:
+		l.recent.appended(s.at, s.payload)
+	}
+	return err
 }
 
 // queue gives what the next append has to wait for, and what it has to close when it is done.

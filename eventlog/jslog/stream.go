@@ -110,6 +110,9 @@ func Create(ctx context.Context, c *Conn, cfg StreamConfig) (*Log, error) {
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("create log %s: %w", cfg.name(), reading(ctx, err))
 	}
+	if c.recents != nil {
+		c.recents.forget(cfg.name())
+	}
 	s, err := c.js.CreateStream(bounded, cfg.stream())
 	if err != nil {
 		return nil, fmt.Errorf("create log %s: %w", cfg.name(), reading(ctx, err))
