@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"angarium/eventlog/event"
+	"angarium/internal/codec"
 	"angarium/lmtpd"
 	"angarium/mailstore"
 	"angarium/mailstore/storetest"
@@ -19,7 +20,7 @@ import (
 
 func TestFiftyRecipientsShareOneBodyInARealStore(t *testing.T) {
 	ctx := context.Background()
-	env := storetest.New(t, 1, mailstore.Options{Encoding: event.Zstd})
+	env := storetest.New(t, 1, mailstore.Options{Encoding: codec.Zstd})
 	var to []string
 	for i := range 50 {
 		name := fmt.Sprintf("user%d@example.org", i)

@@ -45,80 +45,110 @@ func (s *Store) Accounts(_ context.Context, id Identity) ([]*state.Account, erro
 
 // CreateAccount makes an account with an INBOX and the default mailboxes. The name must be canonical.
 func (s *Store) CreateAccount(ctx context.Context, id Identity, name string, cred event.Credential) error {
-	if err := id.mayAdminister(); err != nil {
-		return err
+	_, err := perform(ctx, s, opCreateAccount, id, credentialRequest{onAccount{name}, cred}, (*write).createAccount)
+	return err
+}
+
+type credentialRequest struct {
+	onAccount
+	Credential event.Credential `cbor:"2,keyasint"`
+}
+
+func (w *write) createAccount(ctx context.Context, req credentialRequest) (nothing, error) {
+	if err := w.lock(ctx, req.Account); err != nil {
+		return nothing{}, err
 	}
-	w, err := s.begin(ctx, id, name)
+	events, err := w.decideAccount(req)
 	if err != nil {
-		return err
+		w.end()
+		return nothing{}, err
 	}
+	return nothing{}, w.commit(ctx, events...)
+}
+
+func (w *write) decideAccount(req credentialRequest) ([]event.Event, error) {
+	name := req.Account
 	old, err := state.GetAccount(w.reader(), name)
 	if err == nil && old != nil && !old.Deleted {
 		err = fmt.Errorf("%w: %s", ErrAccountExists, name)
 	}
 	if err != nil {
-		w.end()
-		return err
+		return nil, err
 	}
 	if old == nil {
 		old = &state.Account{Name: name}
 	}
-	events := []event.Event{&event.AccountCreated{Account: name, Credential: cred}}
+	events := []event.Event{&event.AccountCreated{Account: name, Credential: req.Credential}}
 	t := &tree{account: old, now: w.now}
-	for _, m := range append([]NewMailbox{{Name: Inbox}}, s.opts.DefaultMailboxes...) {
+	for _, m := range append([]NewMailbox{{Name: Inbox}}, w.s.opts.DefaultMailboxes...) {
 		created, err := t.create(m.Name, m.SpecialUse)
 		if err != nil {
-			w.end()
-			return fmt.Errorf("default mailbox %q: %w", m.Name, err)
+			return nil, fmt.Errorf("default mailbox %q: %w", m.Name, err)
 		}
 		events = append(events, created)
 		if m.Subscribe {
 			events = append(events, &event.SubscriptionSet{Account: name, Name: m.Name, Subscribed: true, Modseq: t.modseq()})
 		}
 	}
-	return w.commit(ctx, events...)
+	return events, nil
 }
 
 // SetCredential replaces an account's credential.
 func (s *Store) SetCredential(ctx context.Context, id Identity, name string, cred event.Credential) error {
-	return s.changeAccount(ctx, id, name, func(*state.Account) event.Event {
-		return &event.CredentialSet{Account: name, Credential: cred}
+	_, err := perform(ctx, s, opSetCredential, id, credentialRequest{onAccount{name}, cred}, (*write).setCredential)
+	return err
+}
+
+func (w *write) setCredential(ctx context.Context, req credentialRequest) (nothing, error) {
+	return w.changeAccount(ctx, req.Account, func(*state.Account) event.Event {
+		return &event.CredentialSet{Account: req.Account, Credential: req.Credential}
 	})
 }
 
 // DisableAccount bars an account from logging in, or lets it in again.
 func (s *Store) DisableAccount(ctx context.Context, id Identity, name string, disabled bool) error {
-	return s.changeAccount(ctx, id, name, func(a *state.Account) event.Event {
-		if a.Disabled == disabled {
+	_, err := perform(ctx, s, opDisableAccount, id, disableRequest{onAccount{name}, disabled}, (*write).disableAccount)
+	return err
+}
+
+type disableRequest struct {
+	onAccount
+	Disabled bool `cbor:"2,keyasint"`
+}
+
+func (w *write) disableAccount(ctx context.Context, req disableRequest) (nothing, error) {
+	return w.changeAccount(ctx, req.Account, func(a *state.Account) event.Event {
+		if a.Disabled == req.Disabled {
 			return nil
 		}
-		return &event.AccountDisabled{Account: name, Disabled: disabled}
+		return &event.AccountDisabled{Account: req.Account, Disabled: req.Disabled}
 	})
 }
 
 // DeleteAccount removes an account with all its mail.
 func (s *Store) DeleteAccount(ctx context.Context, id Identity, name string) error {
-	return s.changeAccount(ctx, id, name, func(*state.Account) event.Event { return &event.AccountDeleted{Account: name} })
+	_, err := perform(ctx, s, opDeleteAccount, id, onAccount{name}, (*write).deleteAccount)
+	return err
+}
+
+func (w *write) deleteAccount(ctx context.Context, req onAccount) (nothing, error) {
+	return w.changeAccount(ctx, req.Account, func(*state.Account) event.Event { return &event.AccountDeleted{Account: req.Account} })
 }
 
 // changeAccount appends one event about an account that exists; a nil event changes nothing.
-func (s *Store) changeAccount(ctx context.Context, id Identity, name string, decide func(*state.Account) event.Event) error {
-	if err := id.mayAdminister(); err != nil {
-		return err
+func (w *write) changeAccount(ctx context.Context, name string, decide func(*state.Account) event.Event) (nothing, error) {
+	if err := w.lock(ctx, name); err != nil {
+		return nothing{}, err
 	}
-	w, err := s.begin(ctx, id, name)
-	if err != nil {
-		return err
-	}
-	a, err := s.Account(ctx, name)
+	a, err := w.s.Account(ctx, name)
 	if err != nil {
 		w.end()
-		return err
+		return nothing{}, err
 	}
 	e := decide(a)
 	if e == nil {
 		w.end()
-		return nil
+		return nothing{}, nil
 	}
-	return w.commit(ctx, e)
+	return nothing{}, w.commit(ctx, e)
 }

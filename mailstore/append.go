@@ -12,32 +12,65 @@ import (
 
 // NewMessage is a message to append.
 type NewMessage struct {
-	Body         *Body
-	Flags        []string  // system flags and keywords
-	InternalDate time.Time // zero: now
+	Body         *Body     `cbor:"1,keyasint"`
+	Flags        []string  `cbor:"2,keyasint,omitempty"` // system flags and keywords
+	InternalDate time.Time `cbor:"3,keyasint"`           // in whole seconds; zero: now
 }
 
 // Appended says which UIDs appended messages got: First and those after it, in order (RFC 4315).
 type Appended struct {
-	Mailbox     event.MailboxID
-	UIDValidity uint32
-	First       uint32
-	Count       int
+	Mailbox     event.MailboxID `cbor:"1,keyasint"`
+	UIDValidity uint32          `cbor:"2,keyasint"`
+	First       uint32          `cbor:"3,keyasint"`
+	Count       int             `cbor:"4,keyasint"`
 }
 
 // Append puts messages into a mailbox: all or none (RFC 3502).
 func (s *Store) Append(ctx context.Context, id Identity, account, mailbox string, msgs []NewMessage) (Appended, error) {
-	if err := id.may(account); err != nil {
+	return perform(ctx, s, opAppend, id, appendRequest{onMail{account}, mailbox, msgs}, (*write).appendMessages)
+}
+
+type appendRequest struct {
+	onMail
+	Mailbox  string       `cbor:"2,keyasint"`
+	Messages []NewMessage `cbor:"3,keyasint"`
+}
+
+// slim sends ahead what is too much for one request.
+func (r appendRequest) slim(ctx context.Context, s *Store, id Identity) error {
+	size := 0
+	for _, m := range r.Messages {
+		if size += m.Body.weight(); size <= requestBytes {
+			continue
+		}
+		if err := s.Stash(ctx, id, r.Account, m.Body); err != nil {
+			return err
+		}
+		size -= m.Body.weight()
+	}
+	return nil
+}
+
+func (r appendRequest) valid(s *Store) error {
+	if len(r.Messages) == 0 {
+		return fmt.Errorf("%w: no messages", errRequest)
+	}
+	for _, m := range r.Messages {
+		if err := m.Body.verify(s); err != nil {
+			return err
+		}
+	}
+	return r.onMail.valid(s)
+}
+
+func (w *write) appendMessages(ctx context.Context, req appendRequest) (Appended, error) {
+	if err := w.lock(ctx, req.Account); err != nil {
 		return Appended{}, err
 	}
-	w, err := s.begin(ctx, id, account)
-	if err != nil {
-		return Appended{}, err
-	}
-	e, m, err := w.decideAppend(account, mailbox, msgs)
+	e, m, err := w.decideAppend(req.Account, req.Mailbox, req.Messages)
 	var events []event.Event
 	if err == nil {
-		events, err = w.bodies(ctx, bodiesOf(msgs))
+		events, err = w.bodies(ctx, bodiesOf(req.Messages))
 	}
 	if err != nil {
 		w.end()
@@ -46,7 +79,7 @@ func (s *Store) Append(ctx context.Context, id Identity, account, mailbox string
 	if err := w.commit(ctx, append(events, e)...); err != nil {
 		return Appended{}, err
 	}
-	return Appended{Mailbox: m.ID, UIDValidity: m.UIDValidity, First: e.Messages[0].UID, Count: len(msgs)}, nil
+	return Appended{Mailbox: m.ID, UIDValidity: m.UIDValidity, First: e.Messages[0].UID, Count: len(req.Messages)}, nil
 }
 
 func bodiesOf(msgs []NewMessage) []*Body {

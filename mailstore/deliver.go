@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"slices"
 
+	"angarium/eventlog"
 	"angarium/eventlog/event"
 	"angarium/replica/state"
 )
 
 // Recipient is where a delivery goes: a mailbox of an account, INBOX when Mailbox is empty or is not there.
 type Recipient struct {
-	Account string
-	Mailbox string
+	Account string `cbor:"1,keyasint"`
+	Mailbox string `cbor:"2,keyasint,omitempty"`
 }
 
 // Delivered is what became of one recipient.
@@ -26,6 +27,9 @@ type Delivered struct {
 
 // Deliver puts one message into a mailbox of each recipient. Within a shard it is one append of one body. A recipient named twice
 // gets it once. The results are in the order of the recipients.
+//
+// A delivery that the primary has made is a success even when this node's replica did not get it in time: who delivers does not read here, and
+// a sender that is told to try again would double the message.
 func (s *Store) Deliver(ctx context.Context, id Identity, b *Body, to []Recipient) []Delivered {
 	results := make([]Delivered, len(to))
 	byShard := map[*shard][]int{}
@@ -54,31 +58,56 @@ func (s *Store) deliverTo(ctx context.Context, id Identity, b *Body, to []Recipi
 			}
 		}
 	}
+	var route route
+	for {
+		err := s.deliverOnce(ctx, id, b, to, list, results)
+		if err == nil {
+			return
+		}
+		if !route.again(ctx, s, err) {
+			fail(err)
+			return
+		}
+		for _, i := range list {
+			results[i] = Delivered{}
+		}
+	}
+}
+
+func (s *Store) deliverOnce(ctx context.Context, id Identity, b *Body, to []Recipient, list []int, results []Delivered) error {
+	w, err := s.enter(ctx, id, s.shardOf(to[list[0]].Account))
+	if err != nil {
+		return err
+	}
+	if w.remote == nil {
+		return w.deliver(ctx, b, to, list, results)
+	}
+	w.end()
+	return w.forwardDelivery(ctx, b, to, list, results)
+}
+
+// deliver decides on a delivery and commits it. The error is for all recipients that have none of their own.
+func (w *write) deliver(ctx context.Context, b *Body, to []Recipient, list []int, results []Delivered) error {
 	var accounts []string
 	for _, i := range list {
 		accounts = append(accounts, to[i].Account)
 	}
 	slices.Sort(accounts)
-	w, err := s.begin(ctx, id, slices.Compact(accounts)...)
-	if err != nil {
-		fail(err)
-		return
+	if err := w.lock(ctx, slices.Compact(accounts)...); err != nil {
+		return err
 	}
 	events, err := w.bodies(ctx, []*Body{b})
 	if err != nil {
 		w.end()
-		fail(err)
-		return
+		return err
 	}
 	bodies := len(events)
 	events = w.decideDelivery(b, to, list, results, events)
 	if len(events) == bodies {
 		w.end()
-		return
+		return nil
 	}
-	if err := w.commit(ctx, events...); err != nil {
-		fail(err)
-	}
+	return w.commit(ctx, events...)
 }
 
 // decideDelivery gives each recipient's message its UID and adds the events to those there are.
@@ -109,6 +138,91 @@ func (w *write) decideDelivery(b *Body, to []Recipient, list []int, results []De
 		})
 	}
 	return events
+}
+
+// deliverRequest is a delivery to recipients of one shard.
+type deliverRequest struct {
+	Body *Body       `cbor:"1,keyasint"`
+	To   []Recipient `cbor:"2,keyasint"`
+}
+
+func (r deliverRequest) shardKey() string { return r.To[0].Account }
+
+func (r deliverRequest) permitted(id Identity) error {
+	for _, to := range r.To {
+		if err := id.may(to.Account); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r deliverRequest) valid(s *Store) error {
+	if len(r.To) == 0 {
+		return fmt.Errorf("%w: no recipients", errRequest)
+	}
+	for _, to := range r.To {
+		if err := validAccount(to.Account); err != nil {
+			return err
+		}
+		if s.shardOf(to.Account) != s.shardOf(r.shardKey()) {
+			return fmt.Errorf("%w: recipients of several shards", errRequest)
+		}
+	}
+	return r.Body.verify(s)
+}
+
+// deliveredTo is a Delivered on its way to another node.
+type deliveredTo struct {
+	Mailbox     event.MailboxID `cbor:"1,keyasint"`
+	UIDValidity uint32          `cbor:"2,keyasint"`
+	UID         uint32          `cbor:"3,keyasint"`
+	Failure     *failure        `cbor:"4,keyasint,omitempty"`
+}
+
+// forwardDelivery has the primary deliver.
+func (w *write) forwardDelivery(ctx context.Context, b *Body, to []Recipient, list []int, results []Delivered) error {
+	req := deliverRequest{Body: b}
+	for _, i := range list {
+		req.To = append(req.To, to[i])
+	}
+	r, err := forward[deliverRequest, []deliveredTo](ctx, w, opDeliver, req)
+	if err != nil {
+		return err
+	}
+	if len(r.Result) != len(list) {
+		return fmt.Errorf("%w: %w: the primary answered for %d recipients of %d", ErrUnavailable, eventlog.ErrUnknown, len(r.Result), len(list))
+	}
+	for n, i := range list {
+		d := r.Result[n]
+		results[i] = Delivered{Mailbox: d.Mailbox, UIDValidity: d.UIDValidity, UID: d.UID, Err: d.Failure.err()}
+	}
+	return nil
+}
+
+// serveDelivery makes a delivery that another node forwarded.
+func (w *write) serveDelivery(ctx context.Context, req deliverRequest) ([]deliveredTo, error) {
+	list := make([]int, len(req.To))
+	for i := range list {
+		list[i] = i
+	}
+	results := make([]Delivered, len(req.To))
+	err := w.deliver(ctx, req.Body, req.To, list, results)
+	if errors.Is(err, ErrNotPrimary) {
+		return nil, err
+	}
+	if err != nil {
+		for i := range results {
+			if results[i].Err == nil {
+				results[i].Err = err
+			}
+		}
+	}
+	answer := make([]deliveredTo, len(results))
+	for i, d := range results {
+		answer[i] = deliveredTo{Mailbox: d.Mailbox, UIDValidity: d.UIDValidity, UID: d.UID, Failure: failureOf(d.Err)}
+	}
+	return answer, nil
 }
 
 // lastUID is never given to a message: UIDNEXT has to be a number of 32 bits too.

@@ -26,6 +26,9 @@ var (
 	ErrTooLarge = errors.New("message too large")
 	// ErrUnavailable says that nothing can be written now, or that it is not known whether it was.
 	ErrUnavailable = errors.New("store is not available for writing")
+	// ErrNotPrimary says that the node that was to decide on a write is not the shard's primary, and that nothing was done. It comes with
+	// ErrUnavailable.
+	ErrNotPrimary = errors.New("not the primary of the shard")
 	// ErrDamaged says that what was asked for is damaged on disk.
 	ErrDamaged = errors.New("message is damaged on disk")
 )

@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"errors"
 
 	"angarium/eventlog/event"
 	"angarium/replica/state"
@@ -13,31 +14,49 @@ func (b *Mailbox) Expunge(ctx context.Context, uids event.UIDSet) (event.UIDSet,
 	if err := b.mayWrite(); err != nil {
 		return nil, 0, err
 	}
-	w, err := b.s.begin(ctx, b.id, b.Account)
-	if err != nil {
-		return nil, 0, err
-	}
-	a, snap, err := w.openBox(b)
-	if err != nil || snap.Mailbox.Deleted == 0 {
-		w.end()
-		return nil, 0, err
-	}
 	if uids == nil {
 		uids = event.UIDSet{{First: 1, Last: lastUID}}
 	}
+	res, err := performIn(ctx, b, opExpunge, expungeRequest{b.target(), uids}, (*write).expungeMessages)
+	return res.UIDs, res.Modseq, err
+}
+
+type expungeRequest struct {
+	target
+	UIDs event.UIDSet `cbor:"3,keyasint"`
+}
+
+func (r expungeRequest) valid(s *Store) error {
+	return errors.Join(r.target.valid(s), validUIDs(r.UIDs))
+}
+
+type expunged struct {
+	UIDs   event.UIDSet `cbor:"1,keyasint"`
+	Modseq uint64       `cbor:"2,keyasint"`
+}
+
+func (w *write) expungeMessages(ctx context.Context, req expungeRequest) (expunged, error) {
+	if err := w.lock(ctx, req.Account); err != nil {
+		return expunged{}, err
+	}
+	a, snap, err := w.openBox(req.Account)
+	if err != nil || snap.Mailbox.Deleted == 0 {
+		w.end()
+		return expunged{}, err
+	}
 	var gone event.UIDSet
-	for live := range b.among(snap, uids) {
+	for live := range among(snap, req.UIDs) {
 		if live.Flags.Has(state.Deleted) {
 			gone = gone.Add(live.UID)
 		}
 	}
 	if len(gone) == 0 {
 		w.end()
-		return nil, 0, nil
+		return expunged{}, nil
 	}
-	e := &event.MessagesExpunged{Account: b.Account, Mailbox: snap.Mailbox.ID, Modseq: a.Modseq + 1, UIDs: gone}
+	e := &event.MessagesExpunged{Account: req.Account, Mailbox: snap.Mailbox.ID, Modseq: a.Modseq + 1, UIDs: gone}
 	if err := w.commit(ctx, e); err != nil {
-		return nil, 0, err
+		return expunged{}, err
 	}
-	return gone, e.Modseq, nil
+	return expunged{gone, e.Modseq}, nil
 }

@@ -3,6 +3,8 @@ package mailstore
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"angarium/eventlog/event"
@@ -21,18 +23,18 @@ const (
 
 // FlagUpdate is one STORE.
 type FlagUpdate struct {
-	UIDs  event.UIDSet
-	Op    FlagOp
-	Flags []string
+	UIDs  event.UIDSet `cbor:"1,keyasint"`
+	Op    FlagOp       `cbor:"2,keyasint"`
+	Flags []string     `cbor:"3,keyasint,omitempty"`
 	// UnchangedSince, if not nil, leaves messages alone whose modseq is above it (RFC 7162, section 3.1.3).
-	UnchangedSince *uint64
+	UnchangedSince *uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // FlagResult says what a STORE did.
 type FlagResult struct {
-	Modseq   uint64       // of the messages that changed; 0 when none did
-	Changed  event.UIDSet // got other flags
-	Modified event.UIDSet // left alone for UnchangedSince
+	Modseq   uint64       `cbor:"1,keyasint"` // of the messages that changed; 0 when none did
+	Changed  event.UIDSet `cbor:"2,keyasint"` // got other flags
+	Modified event.UIDSet `cbor:"3,keyasint"` // left alone for UnchangedSince
 }
 
 // StoreFlags changes flags of messages in an open mailbox. UIDs that are not there are passed over.
@@ -40,11 +42,26 @@ func (b *Mailbox) StoreFlags(ctx context.Context, up FlagUpdate) (FlagResult, er
 	if err := b.mayWrite(); err != nil {
 		return FlagResult{}, err
 	}
-	w, err := b.s.begin(ctx, b.id, b.Account)
-	if err != nil {
+	return performIn(ctx, b, opStoreFlags, flagsRequest{b.target(), up}, (*write).storeFlags)
+}
+
+type flagsRequest struct {
+	target
+	Update FlagUpdate `cbor:"3,keyasint"`
+}
+
+func (r flagsRequest) valid(s *Store) error {
+	if r.Update.Op < SetFlags || r.Update.Op > RemoveFlags {
+		return fmt.Errorf("%w: no such change of flags: %d", errRequest, r.Update.Op)
+	}
+	return errors.Join(r.target.valid(s), validUIDs(r.Update.UIDs))
+}
+
+func (w *write) storeFlags(ctx context.Context, req flagsRequest) (FlagResult, error) {
+	if err := w.lock(ctx, req.Account); err != nil {
 		return FlagResult{}, err
 	}
-	e, res, err := w.decideFlags(b, up)
+	e, res, err := w.decideFlags(req.Account, req.Update)
 	if err != nil || e == nil {
 		w.end()
 		return res, err
@@ -58,9 +75,9 @@ func (b *Mailbox) StoreFlags(ctx context.Context, up FlagUpdate) (FlagResult, er
 // delta is how the flags of a message change.
 type delta struct{ add, remove state.Flags }
 
-func (w *write) decideFlags(b *Mailbox, up FlagUpdate) (*event.FlagsChanged, FlagResult, error) {
+func (w *write) decideFlags(account string, up FlagUpdate) (*event.FlagsChanged, FlagResult, error) {
 	var res FlagResult
-	a, snap, err := w.openBox(b)
+	a, snap, err := w.openBox(account)
 	if err != nil {
 		return nil, res, err
 	}
@@ -79,7 +96,7 @@ func (w *write) decideFlags(b *Mailbox, up FlagUpdate) (*event.FlagsChanged, Fla
 		want = want.With(bit)
 	}
 	groups := map[delta]event.UIDSet{}
-	for live := range b.among(snap, up.UIDs) {
+	for live := range among(snap, up.UIDs) {
 		if up.UnchangedSince != nil && live.Modseq > *up.UnchangedSince {
 			res.Modified = res.Modified.Add(live.UID)
 			continue
@@ -95,7 +112,7 @@ func (w *write) decideFlags(b *Mailbox, up FlagUpdate) (*event.FlagsChanged, Fla
 		return nil, res, nil
 	}
 	res.Modseq = a.Modseq + 1
-	e := &event.FlagsChanged{Account: b.Account, Mailbox: snap.Mailbox.ID, Modseq: res.Modseq}
+	e := &event.FlagsChanged{Account: account, Mailbox: snap.Mailbox.ID, Modseq: res.Modseq}
 	for d, uids := range groups {
 		e.Changes = append(e.Changes, event.FlagChange{UIDs: uids, Add: d.add.Names(k.names), Remove: d.remove.Names(k.names)})
 	}

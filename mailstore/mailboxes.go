@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,9 +21,9 @@ func SpecialUses() []string { return slices.Clone(specialUses) }
 
 // NewMailbox says how a mailbox is to be made.
 type NewMailbox struct {
-	Name       string
-	SpecialUse []string
-	Subscribe  bool
+	Name       string   `cbor:"1,keyasint"`
+	SpecialUse []string `cbor:"2,keyasint,omitempty"`
+	Subscribe  bool     `cbor:"3,keyasint,omitempty"`
 }
 
 // tree is an account's mailboxes while a write decides what becomes of them.
@@ -88,12 +89,8 @@ func newMailboxID() (id event.MailboxID) {
 }
 
 // changeTree decides on an account's mailboxes and commits the events that decide returns; none changes nothing.
-func (s *Store) changeTree(ctx context.Context, id Identity, account string, decide func(*tree) ([]event.Event, error)) error {
-	if err := id.may(account); err != nil {
-		return err
-	}
-	w, err := s.begin(ctx, id, account)
-	if err != nil {
+func (w *write) changeTree(ctx context.Context, account string, decide func(*tree) ([]event.Event, error)) error {
+	if err := w.lock(ctx, account); err != nil {
 		return err
 	}
 	t, err := w.openTree(account)
@@ -114,22 +111,37 @@ func (s *Store) CreateMailbox(ctx context.Context, id Identity, account string, 
 	if err != nil {
 		return event.MailboxID{}, err
 	}
+	m.Name = name
+	return perform(ctx, s, opCreateMailbox, id, createRequest{onMail{account}, m}, (*write).createMailbox)
+}
+
+type createRequest struct {
+	onMail
+	New NewMailbox `cbor:"2,keyasint"`
+}
+
+func (r createRequest) valid(s *Store) error {
+	return errors.Join(r.onMail.valid(s), validName(r.New.Name))
+}
+
+func (w *write) createMailbox(ctx context.Context, req createRequest) (event.MailboxID, error) {
 	var made event.MailboxID
-	err = s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+	name := req.New.Name
+	err := w.changeTree(ctx, req.Account, func(t *tree) ([]event.Event, error) {
 		if t.find(name) != nil {
 			return nil, fmt.Errorf("%w: %q", ErrMailboxExists, name)
 		}
-		if len(t.boxes) >= s.opts.MaxMailboxes {
+		if len(t.boxes) >= w.s.opts.MaxMailboxes {
 			return nil, fmt.Errorf("%w: %d mailboxes", ErrLimit, len(t.boxes))
 		}
-		created, err := t.create(name, m.SpecialUse)
+		created, err := t.create(name, req.New.SpecialUse)
 		if err != nil {
 			return nil, err
 		}
 		made = created.Mailbox
 		events := []event.Event{created}
-		if m.Subscribe {
-			events = append(events, &event.SubscriptionSet{Account: account, Name: name, Subscribed: true, Modseq: t.modseq()})
+		if req.New.Subscribe {
+			events = append(events, &event.SubscriptionSet{Account: req.Account, Name: name, Subscribed: true, Modseq: t.modseq()})
 		}
 		return events, nil
 	})
@@ -142,15 +154,27 @@ func (s *Store) DeleteMailbox(ctx context.Context, id Identity, account, name st
 	if err != nil {
 		return err
 	}
-	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
-		m := t.find(name)
+	_, err = perform(ctx, s, opDeleteMailbox, id, nameRequest{onMail{account}, name}, (*write).deleteMailbox)
+	return err
+}
+
+type nameRequest struct {
+	onMail
+	Name string `cbor:"2,keyasint"`
+}
+
+func (r nameRequest) valid(s *Store) error { return errors.Join(r.onMail.valid(s), validName(r.Name)) }
+
+func (w *write) deleteMailbox(ctx context.Context, req nameRequest) (nothing, error) {
+	return nothing{}, w.changeTree(ctx, req.Account, func(t *tree) ([]event.Event, error) {
+		m := t.find(req.Name)
 		if m == nil {
-			return nil, fmt.Errorf("%w: %q", ErrNoMailbox, name)
+			return nil, fmt.Errorf("%w: %q", ErrNoMailbox, req.Name)
 		}
-		if name == Inbox {
+		if req.Name == Inbox {
 			return nil, fmt.Errorf("%w: INBOX cannot be deleted", ErrNotAllowed)
 		}
-		return []event.Event{&event.MailboxDeleted{Account: account, Mailbox: m.ID, Modseq: t.modseq()}}, nil
+		return []event.Event{&event.MailboxDeleted{Account: req.Account, Mailbox: m.ID, Modseq: t.modseq()}}, nil
 	})
 }
 
@@ -164,12 +188,28 @@ func (s *Store) RenameMailbox(ctx context.Context, id Identity, account, from, t
 	if to, err = CleanName(to); err != nil {
 		return err
 	}
-	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
+	_, err = perform(ctx, s, opRenameMailbox, id, renameRequest{onMail{account}, from, to}, (*write).renameMailbox)
+	return err
+}
+
+type renameRequest struct {
+	onMail
+	From string `cbor:"2,keyasint"`
+	To   string `cbor:"3,keyasint"`
+}
+
+func (r renameRequest) valid(s *Store) error {
+	return errors.Join(r.onMail.valid(s), validName(r.From), validName(r.To))
+}
+
+func (w *write) renameMailbox(ctx context.Context, req renameRequest) (nothing, error) {
+	from, to := req.From, req.To
+	return nothing{}, w.changeTree(ctx, req.Account, func(t *tree) ([]event.Event, error) {
 		if t.find(to) != nil {
 			return nil, fmt.Errorf("%w: %q", ErrMailboxExists, to)
 		}
 		if from == Inbox {
-			return t.moveInbox(s, to)
+			return t.moveInbox(w.s, to)
 		}
 		if strings.HasPrefix(to, from+Separator) {
 			return nil, fmt.Errorf("%w: %q lies within %q", ErrNotAllowed, to, from)
@@ -235,15 +275,27 @@ func (s *Store) Subscribe(ctx context.Context, id Identity, account, name string
 	if err != nil {
 		return err
 	}
-	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
-		names, err := state.Subscriptions(s.shardOf(account).Replica.Reader(), account)
-		if err != nil || slices.Contains(names, name) == subscribed {
+	req := subscribeRequest{nameRequest{onMail{account}, name}, subscribed}
+	_, err = perform(ctx, s, opSubscribe, id, req, (*write).subscribe)
+	return err
+}
+
+type subscribeRequest struct {
+	nameRequest
+	Subscribed bool `cbor:"3,keyasint"`
+}
+
+func (w *write) subscribe(ctx context.Context, req subscribeRequest) (nothing, error) {
+	return nothing{}, w.changeTree(ctx, req.Account, func(t *tree) ([]event.Event, error) {
+		names, err := state.Subscriptions(w.reader(), req.Account)
+		if err != nil || slices.Contains(names, req.Name) == req.Subscribed {
 			return nil, err
 		}
-		if subscribed && len(names) >= 2*s.opts.MaxMailboxes {
+		if req.Subscribed && len(names) >= 2*w.s.opts.MaxMailboxes {
 			return nil, fmt.Errorf("%w: %d subscriptions", ErrLimit, len(names))
 		}
-		return []event.Event{&event.SubscriptionSet{Account: account, Name: name, Subscribed: subscribed, Modseq: t.modseq()}}, nil
+		e := &event.SubscriptionSet{Account: req.Account, Name: req.Name, Subscribed: req.Subscribed, Modseq: t.modseq()}
+		return []event.Event{e}, nil
 	})
 }
 
@@ -253,12 +305,22 @@ func (s *Store) SetSpecialUse(ctx context.Context, id Identity, account, name st
 	if err != nil {
 		return err
 	}
-	return s.changeTree(ctx, id, account, func(t *tree) ([]event.Event, error) {
-		m := t.find(name)
+	_, err = perform(ctx, s, opSetSpecialUse, id, useRequest{nameRequest{onMail{account}, name}, uses}, (*write).setSpecialUse)
+	return err
+}
+
+type useRequest struct {
+	nameRequest
+	SpecialUse []string `cbor:"3,keyasint,omitempty"`
+}
+
+func (w *write) setSpecialUse(ctx context.Context, req useRequest) (nothing, error) {
+	return nothing{}, w.changeTree(ctx, req.Account, func(t *tree) ([]event.Event, error) {
+		m := t.find(req.Name)
 		if m == nil {
-			return nil, fmt.Errorf("%w: %q", ErrNoMailbox, name)
+			return nil, fmt.Errorf("%w: %q", ErrNoMailbox, req.Name)
 		}
-		for _, u := range uses {
+		for _, u := range req.SpecialUse {
 			if !slices.Contains(specialUses, u) {
 				return nil, fmt.Errorf("%w: unknown use %s", ErrSpecialUse, u)
 			}
@@ -268,7 +330,8 @@ func (s *Store) SetSpecialUse(ctx context.Context, id Identity, account, name st
 				}
 			}
 		}
-		return []event.Event{&event.SpecialUseSet{Account: account, Mailbox: m.ID, SpecialUse: uses, Modseq: t.modseq()}}, nil
+		e := &event.SpecialUseSet{Account: req.Account, Mailbox: m.ID, SpecialUse: req.SpecialUse, Modseq: t.modseq()}
+		return []event.Event{e}, nil
 	})
 }
 

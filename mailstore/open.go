@@ -62,21 +62,23 @@ func (b *Mailbox) mayWrite() error {
 	return b.id.may(b.Account)
 }
 
+func (b *Mailbox) target() target { return target{onMail{b.Account}, b.box.ID()} }
+
 // openBox reads what a write to an open mailbox decides on: under the account's lock, its snapshot is the truth.
-func (w *write) openBox(b *Mailbox) (*state.Account, *replica.Snapshot, error) {
-	a, err := state.GetAccount(w.reader(), b.Account)
+func (w *write) openBox(account string) (*state.Account, *replica.Snapshot, error) {
+	a, err := state.GetAccount(w.reader(), account)
 	if err != nil {
 		return nil, nil, err
 	}
-	snap := b.box.Snapshot()
-	if a == nil || a.Deleted || snap.Deleted {
+	snap := w.box.Snapshot()
+	if a == nil || a.Deleted || snap.Deleted || snap.Mailbox.Account != account {
 		return nil, nil, fmt.Errorf("%w: it was deleted", ErrNoMailbox)
 	}
 	return a, snap, nil
 }
 
 // among yields the live messages of a snapshot that are in uids.
-func (b *Mailbox) among(snap *replica.Snapshot, uids event.UIDSet) iter.Seq[state.Live] {
+func among(snap *replica.Snapshot, uids event.UIDSet) iter.Seq[state.Live] {
 	return func(yield func(state.Live) bool) {
 		for _, r := range uids {
 			seq, _ := snap.List.Seq(r.First)

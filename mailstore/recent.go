@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"errors"
 
 	"angarium/eventlog/event"
 	"angarium/replica"
@@ -27,27 +28,40 @@ func (b *Mailbox) TakeRecent(snap *replica.Snapshot) (first uint32) {
 
 // KeepRecent writes to the log up to where messages were told as \Recent, if it does not say so yet.
 func (b *Mailbox) KeepRecent(ctx context.Context) error {
-	id := b.box.ID()
-	taken := b.sh.recentTaken(id)
+	taken := b.sh.recentTaken(b.box.ID())
 	if b.ReadOnly || taken == 0 {
 		return nil
 	}
-	w, err := b.s.begin(ctx, b.id, b.Account)
-	if err != nil {
+	if _, err := performIn(ctx, b, opKeepRecent, recentRequest{b.target(), taken}, (*write).keepRecent); err != nil {
+		if errors.Is(err, ErrNoMailbox) {
+			b.sh.forgetRecent(b.box.ID(), taken)
+		}
 		return err
 	}
-	_, snap, err := w.openBox(b)
-	taken = b.sh.recentTaken(id) // another session may have written it meanwhile
-	if err != nil || taken <= snap.Mailbox.RecentUID {
-		w.end()
-		b.sh.forgetRecent(id, taken)
-		return err
-	}
-	if err := w.commit(ctx, &event.RecentTaken{Account: b.Account, Mailbox: id, UID: taken}); err != nil {
-		return err
-	}
-	b.sh.forgetRecent(id, taken)
+	b.sh.forgetRecent(b.box.ID(), taken)
 	return nil
+}
+
+type recentRequest struct {
+	target
+	UID uint32 `cbor:"3,keyasint"`
+}
+
+func (w *write) keepRecent(ctx context.Context, req recentRequest) (nothing, error) {
+	if err := w.lock(ctx, req.Account); err != nil {
+		return nothing{}, err
+	}
+	_, snap, err := w.openBox(req.Account)
+	if err != nil {
+		w.end()
+		return nothing{}, err
+	}
+	taken := min(req.UID, snap.Mailbox.UIDNext-1) // another node may have been told of UIDs that this history does not have
+	if taken <= snap.Mailbox.RecentUID {
+		w.end()
+		return nothing{}, nil
+	}
+	return nothing{}, w.commit(ctx, &event.RecentTaken{Account: req.Account, Mailbox: req.Mailbox, UID: taken})
 }
 
 func (sh *shard) recentTaken(id event.MailboxID) uint32 {

@@ -25,29 +25,39 @@ type Appender interface {
 // Shard is one shard of the store: its replica and the writer of its log.
 type Shard struct {
 	Replica *replica.Replica
-	Log     Appender
+	Log     Appender // used while this node is the shard's primary
+
+	// Remote gives the way to the shard's primary, nil while that is this node. A nil Remote says that it always is. It must be
+	// quick and may be called from any goroutine. A write asks when it is past the gate that Freeze closes: a node that changes its
+	// role while the shard is frozen lets no write slip through that was decided in the old role.
+	Remote func() Forwarder
 }
 
 // Options configures a Store. Zero values mean the defaults named here.
 type Options struct {
-	Shards           []Shard        // at least one; an account's shard is a hash of its name
-	Encoding         event.Encoding // how bodies are stored [event.Zstd is what angarium serve sets]
-	MaxMessage       int64          // bytes of a message [50 MiB]
-	MaxMailboxes     int            // of one account [10,000]
-	DefaultMailboxes []NewMailbox   // made with an account, beside INBOX
-	Now              func() time.Time
+	Shards           []Shard      // at least one; an account's shard is a hash of its name
+	Encoding         codec.Policy // how bodies are stored [codec.Auto is what angarium serve sets]
+	MaxMessage       int64        // bytes of a message [50 MiB]
+	MaxMailboxes     int          // of one account [10,000]
+	DefaultMailboxes []NewMailbox // made with an account, beside INBOX
+	// ForwardWait bounds how long a write looks for the primary while that changes, and then how long the local replica has to get what
+	// the primary did [10 s].
+	ForwardWait time.Duration
+	Now         func() time.Time
 }
 
 // Store is a node's mail store. Its methods may be called from any goroutine.
 type Store struct {
-	opts   Options
-	codec  *codec.Codec
-	shards []*shard
-	locks  lockTable[string] // by account
+	opts     Options
+	codec    *codec.Codec
+	shards   []*shard
+	handlers map[string]handler // of forwarded writes, by op
+	locks    lockTable[string]  // by account
 }
 
 type shard struct {
 	Shard
+	number  int
 	gate    *semaphore.Weighted   // one is held by each write, from decision to applied; all by a checkpoint
 	uploads lockTable[event.GUID] // bodies that are being sent in chunks
 
@@ -66,6 +76,9 @@ func New(opts Options) (*Store, error) {
 	if opts.MaxMailboxes == 0 {
 		opts.MaxMailboxes = 10_000
 	}
+	if opts.ForwardWait == 0 {
+		opts.ForwardWait = 10 * time.Second
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -73,9 +86,11 @@ func New(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mailstore: %w", err)
 	}
-	s := &Store{opts: opts, codec: c}
-	for _, sh := range opts.Shards {
-		s.shards = append(s.shards, &shard{Shard: sh, gate: semaphore.NewWeighted(allWrites), recent: map[event.MailboxID]uint32{}})
+	s := &Store{opts: opts, codec: c, handlers: handlers()}
+	for i, sh := range opts.Shards {
+		s.shards = append(s.shards, &shard{
+			Shard: sh, number: i, gate: semaphore.NewWeighted(allWrites), recent: map[event.MailboxID]uint32{},
+		})
 	}
 	return s, nil
 }
@@ -99,42 +114,43 @@ type write struct {
 	sh      *shard
 	id      Identity
 	now     time.Time
+	remote  Forwarder    // the way to the primary; nil: this node decides
+	box     *replica.Box // of the mailbox that the write is about, when it is about an open one
 	unlocks []func()
 }
 
-// begin takes the locks for a write to accounts of one shard, which must be in ascending order and without doubles.
-func (s *Store) begin(ctx context.Context, id Identity, accounts ...string) (*write, error) {
-	sh := s.shardOf(accounts[0])
+// enter lets a write in, when the shard is not frozen, and finds out where it is decided. The caller ends it.
+func (s *Store) enter(ctx context.Context, id Identity, sh *shard) (*write, error) {
 	if err := s.writable(sh); err != nil {
 		return nil, err
 	}
-	w := &write{s: s, sh: sh, id: id}
-	if err := sh.enter(ctx); err != nil {
-		return nil, err
+	if err := sh.gate.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	w := &write{s: s, sh: sh, id: id, now: s.opts.Now(), unlocks: make([]func(), 0, 2)}
 	w.unlocks = append(w.unlocks, sh.leave)
+	if sh.Remote != nil {
+		w.remote = sh.Remote()
+	}
+	return w, nil
+}
+
+// lock takes the locks of accounts of the shard, which must be in ascending order and without doubles. When it fails, it ends the write.
+func (w *write) lock(ctx context.Context, accounts ...string) error {
 	for _, a := range accounts {
-		unlock, err := s.locks.lock(ctx, a)
+		unlock, err := w.s.locks.lock(ctx, a)
 		if err != nil {
 			w.end()
-			return nil, fmt.Errorf("%w: account %s is busy: %w", ErrUnavailable, a, err)
+			return fmt.Errorf("%w: account %s is busy: %w", ErrUnavailable, a, err)
 		}
 		w.unlocks = append(w.unlocks, unlock)
 	}
-	w.now = s.opts.Now()
-	return w, nil
+	w.now = w.s.opts.Now()
+	return nil
 }
 
 // allWrites is more than there can be writes at a time.
 const allWrites = 1 << 40
-
-// enter lets a write in, unless a checkpoint is being made: then it waits.
-func (sh *shard) enter(ctx context.Context) error {
-	if err := sh.gate.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
-}
 
 func (sh *shard) leave() { sh.gate.Release(1) }
 
@@ -156,7 +172,7 @@ func (w *write) end() {
 func (w *write) reader() state.Reader { return w.sh.Replica.Reader() }
 
 // commit appends the events as one unit, waits until they are applied, and gives the locks back. When ctx ends first, it returns
-// ErrUnavailable, and the locks are given back once the outcome is known.
+// ErrUnavailable and ErrUnknown, and the locks are given back once the outcome is known.
 func (w *write) commit(ctx context.Context, events ...event.Event) error {
 	entries := w.entries(events)
 	done := make(chan error, 1)
@@ -168,7 +184,7 @@ func (w *write) commit(ctx context.Context, events ...event.Event) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: gave up waiting, the outcome is not known: %w", ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: gave up waiting: %w: %w", ErrUnavailable, eventlog.ErrUnknown, ctx.Err())
 	}
 }
 
@@ -183,6 +199,9 @@ func (w *write) entries(events []event.Event) []event.Entry {
 
 func (sh *shard) append(ctx context.Context, entries []event.Entry) error {
 	receipt, err := sh.Log.Append(ctx, entries...)
+	if sh.Remote != nil && errors.Is(err, eventlog.ErrFenced) && !errors.Is(err, eventlog.ErrUnknown) {
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrNotPrimary, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -190,28 +209,4 @@ func (sh *shard) append(ctx context.Context, entries []event.Entry) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
-}
-
-// checkpointPatience bounds how long a checkpoint waits for writes to end, and others for it.
-const checkpointPatience = 10 * time.Second
-
-// Checkpoint appends to a shard's log what every replica must have at this point. Writes wait meanwhile.
-func (s *Store) Checkpoint(ctx context.Context, shardNumber int) error {
-	sh := s.shards[shardNumber]
-	if err := s.writable(sh); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, checkpointPatience)
-	defer cancel()
-	if err := sh.gate.Acquire(ctx, allWrites); err != nil {
-		return fmt.Errorf("checkpoint: writes are under way that do not end: %w", err)
-	}
-	defer sh.gate.Release(allWrites)
-	t, err := state.GetTotals(sh.Replica.Reader())
-	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	w := &write{s: s, sh: sh, id: Identity{Service: "system"}, now: s.opts.Now()}
-	cp := &event.Checkpoint{Mailboxes: t.Mailboxes, Messages: t.Messages, Digest: t.Digest}
-	return sh.append(ctx, w.entries([]event.Event{cp})) // should it come later, it is true at its place all the same
 }

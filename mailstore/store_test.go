@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"angarium/eventlog/event"
+	"angarium/internal/codec"
 	"angarium/mailstore"
 	"angarium/mailstore/storetest"
 	"angarium/replica/state"
@@ -19,7 +20,7 @@ const mail = "From: a@example.com\r\nSubject: hello\r\n\r\nbody\r\n"
 
 func TestDeliverManyRecipientsStoresOneBody(t *testing.T) {
 	for _, shards := range []int{1, 3} {
-		env := storetest.New(t, shards, mailstore.Options{Encoding: event.Zstd})
+		env := storetest.New(t, shards, mailstore.Options{Encoding: codec.Zstd})
 		var to []mailstore.Recipient
 		for _, n := range []string{"ann", "bob", "cid", "dan", "eve"} {
 			env.Account(t, n)
@@ -82,7 +83,7 @@ func TestLargeBodyTravelsInChunks(t *testing.T) {
 
 func TestSessionSeesWhatItWrote(t *testing.T) {
 	ctx := context.Background()
-	env := storetest.New(t, 1, mailstore.Options{Encoding: event.S2})
+	env := storetest.New(t, 1, mailstore.Options{Encoding: codec.S2})
 	env.Account(t, "ann")
 	for range 3 {
 		env.Append(t, "ann", "INBOX", mail, `\Flagged`, "Work")

@@ -132,7 +132,7 @@ func TestNothingIsDoneWhenTheLogRefuses(t *testing.T) {
 }
 
 // everyWrite calls each method that writes, each of which has something to do, and gives the errors.
-func everyWrite(t *testing.T, s *mailstore.Store) map[string]error {
+func everyWrite(t testing.TB, s *mailstore.Store) map[string]error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

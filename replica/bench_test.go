@@ -87,7 +87,7 @@ func mailBody(b *testing.B, c *codec.Codec, rnd *rand.Rand) (event.GUID, *event.
 		text.WriteByte(" \n"[rnd.IntN(16)/15])
 	}
 	raw := []byte(text.String())
-	enc, stored, err := c.Encode(event.Zstd, raw)
+	enc, stored, err := c.Encode(codec.Zstd, raw)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,6 +15,25 @@ import (
 // MaxSize bounds the size of a decoded body in bytes, whatever a damaged row claims.
 const MaxSize = 1 << 30
 
+// Policy says how bodies are encoded.
+type Policy uint8
+
+// The policies. Whatever is asked for, a body that would not become smaller is left raw.
+const (
+	None Policy = iota // raw
+	Zstd
+	S2
+	Auto // S2 where that saves much, as with text; an attachment, which would shrink by a quarter at best, stays as it is
+)
+
+// A body of at least sampledSize bytes is sampled by Auto: samples pieces of sampleSize bytes, evenly spread, must shrink to worth of their size.
+const (
+	sampledSize = 16 << 10
+	samples     = 4
+	sampleSize  = 2 << 10
+	worth       = 0.65
+)
+
 // Codec encodes and decodes bodies. It is safe for concurrent use.
 type Codec struct {
 	encoders sync.Pool // *encoder
@@ -23,8 +42,9 @@ type Codec struct {
 
 // encoder is what one encoding needs: an output buffer too, of which the caller gets a copy that is no larger than it has to be.
 type encoder struct {
-	zstd *zstd.Encoder
-	out  []byte
+	zstd   *zstd.Encoder
+	out    []byte
+	sample []byte
 }
 
 // maxKept bounds the output buffer that is kept between two encodings, in bytes.
@@ -39,30 +59,47 @@ func New() (*Codec, error) {
 	return &Codec{decoder: dec}, nil
 }
 
-// Encode encodes a body as asked, or leaves it raw where that is not smaller. The result may share raw's memory.
-func (c *Codec) Encode(want event.Encoding, raw []byte) (event.Encoding, []byte, error) {
-	if want != event.Zstd && want != event.S2 {
+// Encode encodes a body as the policy says. The result may share raw's memory.
+func (c *Codec) Encode(policy Policy, raw []byte) (event.Encoding, []byte, error) {
+	if policy == None {
 		return event.Raw, raw, nil
 	}
 	enc, err := c.encoder()
 	if err != nil {
 		return 0, nil, err
 	}
-	if want == event.Zstd {
+	defer c.keep(enc)
+	if policy == Auto && len(raw) >= sampledSize && !enc.shrinks(raw) {
+		return event.Raw, raw, nil
+	}
+	as := event.S2
+	if policy == Zstd {
+		as = event.Zstd
 		enc.out = enc.zstd.EncodeAll(raw, enc.out[:0])
 	} else {
 		enc.out = s2.Encode(enc.out[:cap(enc.out)], raw)
 	}
-	stored := raw
-	if len(enc.out) < len(raw) {
-		stored = bytes.Clone(enc.out)
-	} else {
-		want = event.Raw
+	if len(enc.out) >= len(raw) {
+		return event.Raw, raw, nil
 	}
+	return as, bytes.Clone(enc.out), nil
+}
+
+// shrinks says whether a sample of a body becomes small.
+func (e *encoder) shrinks(raw []byte) bool {
+	e.sample = e.sample[:0]
+	step := len(raw) / samples
+	for off := (step - sampleSize) / 2; off+sampleSize <= len(raw); off += step {
+		e.sample = append(e.sample, raw[off:off+sampleSize]...)
+	}
+	e.out = s2.Encode(e.out[:cap(e.out)], e.sample)
+	return float64(len(e.out)) <= worth*float64(len(e.sample))
+}
+
+func (c *Codec) keep(enc *encoder) {
 	if cap(enc.out) <= maxKept {
 		c.encoders.Put(enc)
 	}
-	return want, stored, nil
 }
 
 func (c *Codec) encoder() (*encoder, error) {

@@ -133,7 +133,7 @@ func (c Config) checkLog(k *checks) {
 
 func (c Config) checkReplica(k *checks) {
 	r := c.Replica
-	k.oneOf("replica.body_encoding", r.BodyEncoding, "zstd", "s2", "none")
+	k.oneOf("replica.body_encoding", r.BodyEncoding, "auto", "zstd", "s2", "none")
 	atLeast(k, "replica.memtable_size", "", r.MemtableSize, minMemtableSize)
 	atLeast(k, "replica.cache_size", "", r.CacheSize, minCacheSize)
 }

@@ -23,7 +23,7 @@ func Default() Config {
 		Server: Server{DataDir: "/var/lib/angarium", Shards: 1},
 		Log:    Log{Timeout: Duration(10 * time.Second), MinFree: 256 << 20},
 		Replica: Replica{
-			BodyEncoding: "zstd", MemtableSize: 64 << 20, CacheSize: 256 << 20,
+			BodyEncoding: "auto", MemtableSize: 64 << 20, CacheSize: 256 << 20,
 		},
 		IMAP: IMAP{
 			Listen: []string{"localhost:143"}, ListenTLS: []string{}, SocketMode: "0666", PlaintextLogin: "loopback",

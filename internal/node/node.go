@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"angarium/eventlog/event"
 	"angarium/eventlog/jslog"
+	"angarium/internal/codec"
 	"angarium/internal/config"
 	"angarium/mailstore"
 )
@@ -165,7 +165,7 @@ func (n *Node) openShards(ctx context.Context) error {
 
 func (n *Node) openStore() (err error) {
 	c := n.opts.Config
-	encodings := map[string]event.Encoding{"zstd": event.Zstd, "s2": event.S2, "none": event.Raw}
+	encodings := map[string]codec.Policy{"auto": codec.Auto, "zstd": codec.Zstd, "s2": codec.S2, "none": codec.None}
 	opts := mailstore.Options{
 		Encoding: encodings[c.Replica.BodyEncoding],
 		// Headers are added to a message between the limit of LMTP and the store.

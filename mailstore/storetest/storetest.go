@@ -36,32 +36,39 @@ type Env struct {
 // New makes a store of some shards. At the end of the test every replica is checked, and must be sound.
 func New(t testing.TB, shards int, opts mailstore.Options) *Env {
 	t.Helper()
-	env := &Env{}
-	for i := range shards {
-		log := memlog.New()
-		r := OpenReplica(t, replica.Options{FS: vfs.NewMem(), Dir: "replica", Shard: i, Logger: slog.New(slog.DiscardHandler)})
-		ctx, cancel := context.WithCancel(context.Background())
-		st, err := eventlog.Fence(ctx, log, eventlog.State{}, "test")
+	logs := make([]*memlog.Log, shards)
+	for i := range logs {
+		logs[i] = memlog.New()
+	}
+	return over(t, logs, opts)
+}
+
+// Fork makes a store that has the history of another up to now, and goes on by itself: what a promotion makes of a replica that is cut off.
+func (e *Env) Fork(t testing.TB, opts mailstore.Options) *Env {
+	t.Helper()
+	logs := make([]*memlog.Log, len(e.Logs))
+	for i, log := range e.Logs {
+		logs[i] = memlog.New()
+		Copy(t, log, logs[i])
+	}
+	return over(t, logs, opts)
+}
+
+// over makes a store over logs, of which it is the primary.
+func over(t testing.TB, logs []*memlog.Log, opts mailstore.Options) *Env {
+	t.Helper()
+	env := &Env{Logs: logs}
+	for i, log := range logs {
+		r := follow(t, i, log)
+		w, err := lead(context.Background(), log, r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := eventlog.NewWriter(log, st, eventlog.Options{})
-		done := make(chan error, 1)
-		go func() { done <- r.Run(ctx, log) }()
-		if err := r.Wait(ctx, st.Position); err != nil {
-			t.Fatal(err)
-		}
 		t.Cleanup(func() {
-			if err := w.Close(ctx); err != nil {
+			if err := w.Close(context.Background()); err != nil {
 				t.Error(err)
 			}
-			cancel()
-			if err := <-done; err != nil && !errors.Is(err, replica.ErrHalted) {
-				t.Error(err)
-			}
-			Check(t, r)
 		})
-		env.Logs = append(env.Logs, log)
 		env.Writers = append(env.Writers, w)
 		env.Replicas = append(env.Replicas, r)
 		opts.Shards = append(opts.Shards, mailstore.Shard{Replica: r, Log: w})
@@ -72,6 +79,83 @@ func New(t testing.TB, shards int, opts mailstore.Options) *Env {
 	}
 	env.Store = s
 	return env
+}
+
+// follow makes a replica that follows a log until the end of the test, and is checked then.
+func follow(t testing.TB, shard int, log eventlog.Log) *replica.Replica {
+	t.Helper()
+	r := OpenReplica(t, replica.Options{FS: vfs.NewMem(), Dir: "replica", Shard: shard, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, log) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, replica.ErrHalted) {
+			t.Error(err)
+		}
+		Check(t, r)
+	})
+	return r
+}
+
+// lead starts an epoch in a log, and a writer once the replica has applied it.
+func lead(ctx context.Context, log eventlog.Log, r *replica.Replica) (*eventlog.Writer, error) {
+	head, err := log.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Wait(ctx, head.Last); err != nil {
+		return nil, err
+	}
+	st, err := eventlog.Fence(ctx, log, r.Applied(), "test")
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Wait(ctx, st.Position); err != nil {
+		return nil, err
+	}
+	return eventlog.NewWriter(log, st, eventlog.Options{}), nil
+}
+
+// Copy appends to a log what another has beyond its end.
+func Copy(t testing.TB, from, to *memlog.Log) {
+	t.Helper()
+	ctx := context.Background()
+	head, err := from.Head(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := mark(ctx, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after.Position < head.Last {
+		payload, err := from.Read(ctx, after.Position+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-to.Append(ctx, after, payload); err != nil {
+			t.Fatal(err)
+		}
+		after = behind(after, payload)
+	}
+}
+
+// mark gives the mark of the last envelope of a log.
+func mark(ctx context.Context, log eventlog.Log) (eventlog.Mark, error) {
+	head, err := log.Head(ctx)
+	if err != nil || head.Last == 0 {
+		return eventlog.Mark{}, err
+	}
+	payload, err := log.Read(ctx, head.Last)
+	if err != nil {
+		return eventlog.Mark{}, err
+	}
+	return behind(eventlog.Mark{Position: head.Last - 1}, payload), nil
+}
+
+func behind(after eventlog.Mark, payload []byte) eventlog.Mark {
+	return eventlog.Mark{Position: after.Position + 1, Hash: eventlog.Hash(payload[len(payload)-eventlog.HashSize:])}
 }
 
 // OpenReplica opens a replica and closes it at the end of the test.

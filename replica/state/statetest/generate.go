@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"angarium/eventlog/event"
+	"angarium/internal/codec"
 )
 
 // modseq gives an account's next modseq, mostly the very next.
@@ -177,7 +178,7 @@ func (h *History) newRaw() []byte {
 func (h *History) upload(raw []byte) event.Event {
 	guid := event.GUID(sha256.Sum256(raw))
 	h.raws[guid] = raw
-	enc, stored, err := h.codec.Encode(event.Encoding(h.rnd.IntN(3)), raw)
+	enc, stored, err := h.codec.Encode(codec.Policy(h.rnd.IntN(3)), raw)
 	if err != nil {
 		panic(err) // encoding does not fail
 	}

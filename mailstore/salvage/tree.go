@@ -1,0 +1,323 @@
+package salvage
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"angarium/eventlog/event"
+	"angarium/mailstore"
+)
+
+// pending is something that may become possible when something else was done.
+type pending struct {
+	it  *item
+	try func(context.Context) (done bool, err error)
+	why func() string
+}
+
+// settle tries what is pending again and again, until nothing more can be done. So the outcome does not depend on the order, and a second run
+// finds nothing to do. rounds bounds it.
+func settle(ctx context.Context, list []*pending) error {
+	for rounds := len(list) + 1; rounds > 0; rounds-- {
+		progress := false
+		var left []*pending
+		for _, p := range list {
+			done, err := p.try(ctx)
+			if err != nil {
+				return err
+			}
+			if progress = progress || done; !done {
+				left = append(left, p)
+			}
+		}
+		if list = left; !progress {
+			break
+		}
+	}
+	for _, p := range list {
+		p.it.skip("%s", p.why())
+	}
+	return nil
+}
+
+// renameMailboxes gives mailboxes that were there before the tail the names they had at its end.
+func (e *engine) renameMailboxes(ctx context.Context) error {
+	var list []*pending
+	for n := range e.items {
+		it := &e.items[n]
+		v, ok := it.event.(*event.MailboxRenamed)
+		if !ok {
+			continue
+		}
+		a, err := e.account(ctx, v.Account)
+		if err != nil {
+			return err
+		}
+		if it.noAccount(a) {
+			continue
+		}
+		renames := slices.Clone(v.Renames)
+		slices.SortFunc(renames, func(x, y event.Rename) int { return cmp.Compare(len(x.Name), len(y.Name)) })
+		it.mailbox = renames[0].Name
+		for _, r := range renames {
+			if _, made := e.last.created[r.Mailbox]; made {
+				it.already++
+				it.say("the mailbox was made in the tail, and is made under its last name")
+				continue
+			}
+			if it.superseded(n, e.last.renamed[r.Mailbox], e.items) {
+				continue
+			}
+			list = append(list, e.rename(it, a, r))
+		}
+	}
+	return settle(ctx, list)
+}
+
+func (e *engine) rename(it *item, a *account, r event.Rename) *pending {
+	p := &pending{it: it}
+	changed, refused := false, ""
+	p.why = func() string {
+		switch {
+		case refused != "":
+			return refused
+		case a.boxes[r.Mailbox] == nil:
+			return "the mailbox is gone"
+		}
+		return "the name is taken"
+	}
+	p.try = func(ctx context.Context) (bool, error) {
+		b := a.boxes[r.Mailbox]
+		if b == nil || refused != "" {
+			return false, nil
+		}
+		if b.name == r.Name {
+			if !changed {
+				it.already++
+			}
+			return true, nil
+		}
+		if a.names[r.Name] != nil {
+			return false, nil
+		}
+		if strings.HasPrefix(r.Name, b.name+mailstore.Separator) || b.name == mailstore.Inbox {
+			refused = "the mailbox cannot get this name now"
+			return false, nil
+		}
+		if err := e.renameNow(ctx, a, b, r.Name); err != nil {
+			if fatal(ctx, err) {
+				return false, err
+			}
+			refused = err.Error()
+			return false, nil
+		}
+		changed = true
+		it.applied++
+		return true, nil
+	}
+	return p
+}
+
+// renameNow renames a mailbox with all below it.
+func (e *engine) renameNow(ctx context.Context, a *account, b *box, to string) error {
+	from := b.name
+	if !e.dry {
+		if err := e.store.RenameMailbox(ctx, e.id, a.name, from, to); err != nil {
+			return err
+		}
+		return e.refresh(ctx, a)
+	}
+	moved := map[string]*box{}
+	for name, other := range a.names {
+		rest, ok := strings.CutPrefix(name, from)
+		if !ok || (rest != "" && !strings.HasPrefix(rest, mailstore.Separator)) {
+			continue
+		}
+		if taken := a.names[to+rest]; taken != nil && !strings.HasPrefix(to+rest+mailstore.Separator, from+mailstore.Separator) {
+			return mailstore.ErrMailboxExists
+		}
+		moved[name] = other
+	}
+	for name := range moved {
+		delete(a.names, name)
+	}
+	for name, other := range moved {
+		other.name = to + strings.TrimPrefix(name, from)
+		a.names[other.name] = other
+	}
+	return nil
+}
+
+// createMailboxes makes the mailboxes of the tail, under their last names, where those are free.
+func (e *engine) createMailboxes(ctx context.Context) error {
+	for n := range e.items {
+		it := &e.items[n]
+		v, ok := it.event.(*event.MailboxCreated)
+		if !ok {
+			continue
+		}
+		a, err := e.account(ctx, v.Account)
+		if err != nil {
+			return err
+		}
+		it.mailbox = e.last.name[v.Mailbox]
+		if it.noAccount(a) {
+			continue
+		}
+		if b := a.names[it.mailbox]; b != nil {
+			a.boxes[v.Mailbox] = b
+			it.already++
+			continue
+		}
+		if err := e.create(ctx, it, a, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *engine) create(ctx context.Context, it *item, a *account, v *event.MailboxCreated) error {
+	uses := v.SpecialUse
+	if other := a.taken(uses, nil); other != nil {
+		uses = nil
+		it.say("without its special use, which %q has", other.name)
+	}
+	b := &box{account: a, name: it.mailbox, uses: uses, guids: map[event.GUID]uint32{}, added: map[event.GUID]uint32{}}
+	ok, err := e.do(ctx, it, func() error {
+		id, err := e.store.CreateMailbox(ctx, e.id, a.name, mailstore.NewMailbox{Name: it.mailbox, SpecialUse: uses})
+		b.id = id
+		return err
+	})
+	if !ok || err != nil {
+		return err
+	}
+	it.applied++
+	a.boxes[v.Mailbox], a.names[b.name] = b, b
+	if !e.dry {
+		a.boxes[b.id] = b
+	}
+	return nil
+}
+
+// changeTree does what the tail says last of subscriptions and special uses, and tells of what is not done.
+func (e *engine) changeTree(ctx context.Context) error {
+	var list []*pending
+	for n := range e.items {
+		it := &e.items[n]
+		name := it.event.AccountName()
+		if name == "" {
+			continue
+		}
+		a, err := e.account(ctx, name)
+		if err != nil {
+			return err
+		}
+		switch v := it.event.(type) {
+		case *event.SubscriptionSet:
+			it.mailbox = v.Name
+			if !it.superseded(n, e.last.subscribed[[2]string{name, v.Name}], e.items) {
+				err = e.subscribe(ctx, it, a, v)
+			}
+		case *event.SpecialUseSet:
+			it.mailbox = e.nameOf(a, v.Mailbox)
+			if !it.superseded(n, e.last.use[v.Mailbox], e.items) && !it.noAccount(a) {
+				list = append(list, e.setUse(it, a, v))
+			}
+		case *event.MailboxDeleted:
+			it.mailbox = e.nameOf(a, v.Mailbox)
+			it.skip("nothing is deleted")
+		case *event.RecentTaken:
+			it.mailbox = e.nameOf(a, v.Mailbox)
+			it.skip("of no consequence")
+		case *event.MessagesExpunged:
+			it.mailbox = e.nameOf(a, v.Mailbox)
+			it.skip("nothing is expunged")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return settle(ctx, list)
+}
+
+// nameOf names a mailbox for the report.
+func (e *engine) nameOf(a *account, id event.MailboxID) string {
+	if b := a.boxes[id]; b != nil {
+		return b.name
+	}
+	if name, ok := e.last.name[id]; ok {
+		return name
+	}
+	return id.String()
+}
+
+func (e *engine) subscribe(ctx context.Context, it *item, a *account, v *event.SubscriptionSet) error {
+	switch {
+	case it.noAccount(a):
+		return nil
+	case slices.Contains(a.subscribed, v.Name) == v.Subscribed:
+		it.already++
+		return nil
+	}
+	ok, err := e.do(ctx, it, func() error { return e.store.Subscribe(ctx, e.id, a.name, v.Name, v.Subscribed) })
+	if !ok || err != nil {
+		return err
+	}
+	it.applied++
+	if v.Subscribed {
+		a.subscribed = append(a.subscribed, v.Name)
+	} else {
+		a.subscribed = slices.DeleteFunc(a.subscribed, func(s string) bool { return s == v.Name })
+	}
+	return nil
+}
+
+func (e *engine) setUse(it *item, a *account, v *event.SpecialUseSet) *pending {
+	p := &pending{it: it}
+	refused := ""
+	p.why = func() string {
+		switch {
+		case refused != "":
+			return refused
+		case a.boxes[v.Mailbox] == nil:
+			return "the mailbox is gone"
+		}
+		return "another mailbox has the special use"
+	}
+	p.try = func(ctx context.Context) (bool, error) {
+		b := a.boxes[v.Mailbox]
+		if b == nil || refused != "" {
+			return false, nil
+		}
+		if sameSet(b.uses, v.SpecialUse) {
+			it.already++
+			return true, nil
+		}
+		if a.taken(v.SpecialUse, b) != nil {
+			return false, nil
+		}
+		if !e.dry {
+			err := e.store.SetSpecialUse(ctx, e.id, a.name, b.name, v.SpecialUse)
+			if fatal(ctx, err) {
+				return false, err
+			}
+			if err != nil {
+				refused = err.Error()
+				return false, nil
+			}
+		}
+		b.uses = v.SpecialUse
+		it.applied++
+		return true, nil
+	}
+	return p
+}
+
+func sameSet(x, y []string) bool {
+	x, y = slices.Clone(x), slices.Clone(y)
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
+}
