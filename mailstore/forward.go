@@ -38,6 +38,7 @@ const (
 	opSetCredential  = "account.credential"
 	opDisableAccount = "account.disable"
 	opDeleteAccount  = "account.delete"
+	opCatchUp        = "account.catchup"
 )
 
 // handlers gives what carries out each forwarded write.
@@ -60,6 +61,7 @@ func handlers() map[string]handler {
 		opSetCredential:  serve((*write).setCredential),
 		opDisableAccount: serve((*write).disableAccount),
 		opDeleteAccount:  serve((*write).deleteAccount),
+		opCatchUp:        serve((*write).catchUp),
 	}
 }
 

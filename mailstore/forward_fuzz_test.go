@@ -23,6 +23,9 @@ func FuzzServe(f *testing.F) {
 	if err := pair.Replica().Store.DeleteMailbox(ctx, ann, "ann", "x"); !errors.Is(err, mailstore.ErrUnavailable) {
 		f.Fatal(err)
 	}
+	if err := pair.Replica().Store.CatchUp(ctx, ann, "ann"); !errors.Is(err, mailstore.ErrUnavailable) {
+		f.Fatal(err)
+	}
 	pair.SetTap(nil)
 	for i, op := range ops {
 		if recorded[op] == nil {

@@ -23,163 +23,6 @@ import (
 	"angarium/replica/state"
 )
 
-var (
-	ann   = storetest.User("ann")
-	admin = storetest.Admin
-	cred  = event.Credential{Iterations: 1, Salt: []byte("salt"), StoredKey: make([]byte, 32), ServerKey: make([]byte, 32)}
-)
-
-// step is one call of a method that writes. Its result is compared between a store that decides itself and one that forwards.
-type writeStep struct {
-	method string
-	op     string // under which it is forwarded
-	call   func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error)
-}
-
-// inBox makes a step of a call on INBOX of ann.
-func inBox(call func(context.Context, *mailstore.Mailbox) (any, error)) func(context.Context, *testing.T, *mailstore.Store) (any, error) {
-	return func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
-		box, err := s.Open(ctx, ann, "ann", "INBOX", false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer box.Close()
-		return call(ctx, box)
-	}
-}
-
-func bodyOf(t *testing.T, s *mailstore.Store, raw string) *mailstore.Body {
-	t.Helper()
-	b, err := s.Prepare([]byte(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func withoutIDs(list []mailstore.Delivered) []mailstore.Delivered {
-	for i := range list {
-		list[i].Mailbox = event.MailboxID{} // is random
-	}
-	return list
-}
-
-// writeSteps calls every method that writes, in ways that succeed and in ways that fail.
-var writeSteps = []writeStep{
-	{"CreateAccount", "account.create", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.CreateAccount(ctx, admin, "bob", cred)
-	}},
-	{"CreateAccount", "account.create", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.CreateAccount(ctx, admin, "ann", cred)
-	}},
-	{"SetCredential", "account.credential", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.SetCredential(ctx, admin, "ann", cred)
-	}},
-	{"DisableAccount", "account.disable", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.DisableAccount(ctx, admin, "bob", true)
-	}},
-	{"DisableAccount", "account.disable", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.DisableAccount(ctx, admin, "nobody", true)
-	}},
-	{"Deliver", "deliver", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
-		to := []mailstore.Recipient{{Account: "ann"}, {Account: "nobody"}, {Account: "bob", Mailbox: "x"}, {Account: "ann"}}
-		return withoutIDs(s.Deliver(ctx, admin, bodyOf(t, s, mail), to)), nil
-	}},
-	{"Append", "append", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
-		a, err := s.Append(ctx, ann, "ann", "inbox", []mailstore.NewMessage{
-			{Body: bodyOf(t, s, mail), Flags: []string{`\Seen`, "Work"}, InternalDate: time.Unix(86400, 5)},
-			{Body: bodyOf(t, s, "Subject: other\r\n\r\n"), Flags: []string{`\Deleted`}},
-		})
-		a.Mailbox = event.MailboxID{}
-		return a, err
-	}},
-	{"Append", "append", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
-		return s.Append(ctx, ann, "ann", "not there", []mailstore.NewMessage{{Body: bodyOf(t, s, mail)}})
-	}},
-	{"Append", "append", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
-		return s.Append(ctx, ann, "ann", "INBOX", []mailstore.NewMessage{{Body: bodyOf(t, s, mail), Flags: []string{`\Nonsense`}}})
-	}},
-	{"Stash", "stash", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
-		b := bodyOf(t, s, "Subject: stashed\r\n\r\n"+strings.Repeat("x\r\n", 1<<20))
-		if err := s.Stash(ctx, ann, "ann", b); err != nil {
-			return nil, err
-		}
-		a, err := s.Append(ctx, ann, "ann", "INBOX", []mailstore.NewMessage{{Body: b}})
-		return a.First, err
-	}},
-	{"CreateMailbox", "mailbox.create", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		id, err := s.CreateMailbox(ctx, ann, "ann", mailstore.NewMailbox{Name: "Box/", SpecialUse: []string{`\Sent`}, Subscribe: true})
-		return id.IsZero(), err
-	}},
-	{"CreateMailbox", "mailbox.create", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return s.CreateMailbox(ctx, ann, "ann", mailstore.NewMailbox{Name: "Box"})
-	}},
-	{"CreateMailbox", "mailbox.create", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return s.CreateMailbox(ctx, ann, "ann", mailstore.NewMailbox{Name: "Other", SpecialUse: []string{`\Sent`}})
-	}},
-	{"StoreFlags", "flags", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		since := b.Snapshot().Mailbox.HighestModseq - 1
-		return b.StoreFlags(ctx, mailstore.FlagUpdate{
-			UIDs: event.UIDsOf(1, 2, 3, 4, 9), Op: mailstore.AddFlags, Flags: []string{`\Deleted`, "work"}, UnchangedSince: &since,
-		})
-	})},
-	{"StoreFlags", "flags", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		return b.StoreFlags(ctx, mailstore.FlagUpdate{UIDs: event.UIDsOf(77), Op: mailstore.RemoveFlags, Flags: []string{`\Seen`}})
-	})},
-	{"Copy", "copy", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		return b.Copy(ctx, event.UIDsOf(1, 2), "Box")
-	})},
-	{"Copy", "copy", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		return b.Copy(ctx, event.UIDsOf(1), "none")
-	})},
-	{"Move", "move", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		return b.Move(ctx, event.UIDsOf(2), "Box")
-	})},
-	{"Move", "move", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		return b.Move(ctx, event.UIDsOf(1), "INBOX")
-	})},
-	{"Expunge", "expunge", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		uids, modseq, err := b.Expunge(ctx, event.UIDSet{})
-		return []any{uids.String(), modseq}, err
-	})},
-	{"Expunge", "expunge", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		uids, modseq, err := b.Expunge(ctx, nil)
-		return []any{uids.String(), modseq}, err
-	})},
-	{"KeepRecent", "recent", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		b.TakeRecent(b.Snapshot())
-		err := b.KeepRecent(ctx)
-		return b.Snapshot().Mailbox.RecentUID, err
-	})},
-	{"Subscribe", "mailbox.subscribe", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.Subscribe(ctx, ann, "ann", "inbox", true)
-	}},
-	{"SetSpecialUse", "mailbox.use", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.SetSpecialUse(ctx, ann, "ann", "Box", []string{`\Archive`, `\Junk`})
-	}},
-	{"SetSpecialUse", "mailbox.use", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.SetSpecialUse(ctx, ann, "ann", "Box", []string{`\Nonsense`})
-	}},
-	{"RenameMailbox", "mailbox.rename", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.RenameMailbox(ctx, ann, "ann", "Box", "Sub/Box")
-	}},
-	{"RenameMailbox", "mailbox.rename", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.RenameMailbox(ctx, ann, "ann", "INBOX", "Old")
-	}},
-	{"RenameMailbox", "mailbox.rename", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.RenameMailbox(ctx, ann, "ann", "INBOX", "Old")
-	}},
-	{"DeleteMailbox", "mailbox.delete", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.DeleteMailbox(ctx, ann, "ann", "Old")
-	}},
-	{"DeleteMailbox", "mailbox.delete", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.DeleteMailbox(ctx, ann, "ann", "INBOX")
-	}},
-	{"DeleteAccount", "account.delete", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
-		return nil, s.DeleteAccount(ctx, admin, "bob")
-	}},
-}
-
 // notForwarded are the exported methods that do not write, or that only the primary does.
 var notForwarded = strings.Fields(`Account Accounts Checkpoint Freeze KnownBody Mailbox Mailboxes MaxMessage Open Prepare Recipient Serve Subscriptions
 	Body Changed Close ID Message Messages Snapshot TakeRecent Vanished`)
@@ -540,6 +383,27 @@ func TestHandoverLosesAndDoublesNothing(t *testing.T) {
 		}
 		if !maps.Equal(want, got) {
 			t.Errorf("node %d has %d bodies of %d", n, len(got), len(want))
+		}
+	}
+}
+
+// What was done without an answer is seen after CatchUp.
+func TestCatchUpShowsWhatWasDone(t *testing.T) {
+	ctx := context.Background()
+	pair := storetest.NewPair(t, 1, mailstore.Options{})
+	pair.Replica().Account(t, "ann")
+	pair.SetHook(func(op string) storetest.Fault { return storetest.Fault{Unanswered: op == "append"} })
+	s := pair.Replica().Store
+	for n := range uint32(20) {
+		_, err := s.Append(ctx, ann, "ann", "INBOX", []mailstore.NewMessage{{Body: bodyOf(t, s, mail)}})
+		if !errors.Is(err, eventlog.ErrUnknown) {
+			t.Fatal(err)
+		}
+		if err := s.CatchUp(ctx, ann, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		if got := messages(t, pair.Replica(), "ann", "INBOX"); got != n+1 {
+			t.Fatalf("%d messages after %d appends", got, n+1)
 		}
 	}
 }

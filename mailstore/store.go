@@ -206,7 +206,7 @@ func (sh *shard) append(ctx context.Context, entries []event.Entry) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err := sh.Replica.Wait(ctx, receipt.Position); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w here: it is in the log: %w", ErrUnavailable, eventlog.ErrUnknown, err)
 	}
 	return nil
 }

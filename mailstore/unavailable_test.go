@@ -45,11 +45,12 @@ func TestLocksOutliveTheCaller(t *testing.T) {
 	env.Logs[0].SetHook(func(eventlog.Mark, []byte) memlog.Fault { return memlog.Fault{HoldAck: hold} })
 	ctx, cancel := context.WithCancel(context.Background())
 	given := make(chan error, 1)
+	before := env.Replicas[0].Applied().Position
 	go func() {
 		_, err := env.Store.Append(ctx, storetest.User("ann"), "ann", "INBOX", []mailstore.NewMessage{{Body: b}})
 		given <- err
 	}()
-	if err := env.Replicas[0].Wait(context.Background(), env.Replicas[0].Applied().Position+1); err != nil {
+	if err := env.Replicas[0].Wait(context.Background(), before+1); err != nil {
 		t.Fatal(err)
 	}
 	cancel()

@@ -15,6 +15,7 @@ import (
 type serveOptions struct {
 	data, config, node                 string
 	imap, imaps, lmtp, http, socketmap string
+	channel, join                      string
 }
 
 func newServeCommand() *cobra.Command {
@@ -47,6 +48,8 @@ Addresses are host:port or unix:PATH. Without a configuration file, naming a lis
 	f.StringVar(&opts.imaps, "imaps", "", "address for IMAP over TLS")
 	f.StringVar(&opts.lmtp, "lmtp", "", "address for LMTP")
 	f.StringVar(&opts.http, "http", "", "address for /livez, /readyz and /metrics")
+	f.StringVar(&opts.channel, "channel-listen", "", "address at which other nodes join this one")
+	f.StringVar(&opts.join, "join-file", "", "file with the token of syncctl channel add: this node becomes a replica of the one that made it")
 	f.StringVar(&opts.socketmap, "socketmap", "", "address for Postfix socketmap lookups")
 	return cmd
 }
@@ -61,6 +64,7 @@ func (o *serveOptions) load(cmd *cobra.Command) (config.Config, error) {
 	}{
 		{"imap", o.imap, &cfg.IMAP.Listen}, {"imaps", o.imaps, &cfg.IMAP.ListenTLS}, {"lmtp", o.lmtp, &cfg.LMTP.Listen},
 		{"http", o.http, &cfg.HTTP.Listen}, {"socketmap", o.socketmap, &cfg.Socketmap.Listen},
+		{"channel-listen", o.channel, &cfg.Channel.Listen},
 	}
 	if o.config != "" {
 		var err error
@@ -82,6 +86,9 @@ func (o *serveOptions) load(cmd *cobra.Command) (config.Config, error) {
 	}
 	if o.data != "" {
 		cfg.Server.DataDir = o.data
+	}
+	if o.join != "" {
+		cfg.Channel.JoinFile = o.join
 	}
 	if o.node != "" {
 		cfg.Server.Node = o.node

@@ -80,13 +80,14 @@ func startServer(ctx context.Context, cfg config.Config) (_ *server, err error) 
 		return nil, usageError{err}
 	}
 	s.node, err = node.Open(ctx, node.Options{
-		Data: cfg.Server.DataDir, Config: cfg, Create: true, Logger: s.log, Version: buildinfo.Version(), Hooks: s.metrics.nodeHooks(),
+		Data: cfg.Server.DataDir, Config: cfg, Create: true, Serve: true, Logger: s.log, Version: buildinfo.Version(), Hooks: s.metrics.nodeHooks(),
 		Progress: s.notify.Status,
 	})
 	if err != nil {
 		s.node = nil
 		return nil, err
 	}
+	s.node.ChannelAddr = s.channelAddr
 	s.node.Reload, s.node.Restart, s.node.Sessions = s.reload, s.askRestart, s.sessions
 	s.metrics.registry.MustRegister(shardCollector{s.node, s.log})
 	if err := s.node.Lead(ctx); err != nil {
@@ -184,6 +185,7 @@ func (s *server) listeners() []listener {
 		{"imaps", c.IMAP.ListenTLS, c.IMAP.SocketMode, func(l net.Listener) error { return s.imap.Serve(l, true) }},
 		{"lmtp", c.LMTP.Listen, c.LMTP.SocketMode, s.lmtp.Serve},
 		{"socketmap", c.Socketmap.Listen, c.Socketmap.SocketMode, s.socketmap.Serve},
+		{"channel", c.Channel.Listen, "0600", s.serveChannels},
 		{"http", c.HTTP.Listen, "0600", func(l net.Listener) error {
 			checks := []obs.Check{{Name: "shards", Func: s.node.Ready}}
 			return obs.ServeHTTP(s.ctx, l, obs.Handler(s.metrics.registry, checks), s.log)
@@ -261,6 +263,21 @@ func (s *server) serveControl(l net.Listener) error {
 	}
 	<-stopped
 	return nil
+}
+
+// serveChannels takes the links of other nodes until the server stops.
+func (s *server) serveChannels(l net.Listener) error {
+	stop := context.AfterFunc(s.ctx, func() { _ = l.Close() }) // the hub may have closed it
+	defer stop()
+	return s.node.ServeChannels(l)
+}
+
+// channelAddr is the address of the first channel listener.
+func (s *server) channelAddr() string {
+	if a := s.addrs["channel"]; a != nil {
+		return a.String()
+	}
+	return ""
 }
 
 func (s *server) background(f func(context.Context)) {

@@ -34,6 +34,7 @@ func (c Config) Check() []Problem {
 	c.checkReplica(&k)
 	c.checkIMAP(&k)
 	c.checkLMTP(&k)
+	c.checkChannel(&k)
 	c.checkListeners(&k)
 	c.checkTLS(&k)
 	c.checkAuth(&k)
@@ -173,6 +174,15 @@ func (c Config) checkLMTP(k *checks) {
 	}
 }
 
+func (c Config) checkChannel(k *checks) {
+	ch := c.Channel
+	k.oneOf("channel.boot", ch.Boot, "cautious", "bold")
+	k.oneOf("channel.writes", ch.Writes, "forward", "refuse")
+	k.oneOf("channel.ack_policy", ch.AckPolicy, "refuse", "degrade")
+	atLeast(k, "channel.replicas", "", ch.Replicas, 1)
+	atLeast(k, "channel.ack_timeout", "", ch.AckTimeout, Duration(1e8))
+}
+
 // listener is an address of the file with its key.
 type listener struct {
 	key, text string
@@ -186,7 +196,7 @@ func (c Config) checkListeners(k *checks) {
 		list []string
 	}{
 		{"imap.listen", c.IMAP.Listen}, {"imap.listen_tls", c.IMAP.ListenTLS}, {"lmtp.listen", c.LMTP.Listen},
-		{"socketmap.listen", c.Socketmap.Listen}, {"http.listen", c.HTTP.Listen},
+		{"socketmap.listen", c.Socketmap.Listen}, {"http.listen", c.HTTP.Listen}, {"channel.listen", c.Channel.Listen},
 	} {
 		for _, text := range s.list {
 			address, err := ParseAddress(text)

@@ -10,6 +10,7 @@ type Config struct {
 	LMTP      LMTP      `toml:"lmtp" doc:"Delivery from the mail transfer agent. Use a unix socket or a private address: LMTP has no login here unless auth_required is set."`
 	Socketmap Socketmap `toml:"socketmap" doc:"Recipient lookups for Postfix (socketmap_table(5))."`
 	HTTP      HTTP      `toml:"http" doc:"Health, readiness and metrics. Not for the public."`
+	Channel   Channel   `toml:"channel" doc:"Links to the other nodes of the site: replication."`
 	TLS       TLS       `toml:"tls" doc:"The certificate of IMAP and LMTP."`
 	Auth      Auth      `toml:"auth" doc:"Passwords and the throttling of guesses."`
 	Logging   Logging   `toml:"logging" doc:"What the server says about itself, on standard error."`
@@ -86,6 +87,18 @@ type Socketmap struct {
 // HTTP is the section [http].
 type HTTP struct {
 	Listen []string `toml:"listen" doc:"Addresses for /livez, /readyz and /metrics: \"host:port\" or \"unix:PATH\"."`
+}
+
+// Channel is the section [channel].
+type Channel struct {
+	Listen     []string `toml:"listen" doc:"Addresses at which other nodes join this one: \"host:port\". They are let in by the token of syncctl channel add. Empty: none."`
+	Advertise  string   `toml:"advertise" doc:"Address under which other nodes reach this one, for join tokens. Empty: the first address of listen."`
+	JoinFile   string   `toml:"join_file" doc:"File with the join token that syncctl channel add printed on another node: this node becomes a replica of that one. Its data directory must be empty at the first start."`
+	Boot       string   `toml:"boot" doc:"When a primary whose log other nodes follow takes writes after a start: \"cautious\" once it has met one of them and none has taken its place, \"bold\" at once."`
+	Writes     string   `toml:"writes" doc:"What a replica does with writes: \"forward\" them to the primary, or \"refuse\"."`
+	Replicas   int      `toml:"replicas" doc:"How many replicas must have a write on disk before it is acknowledged, if a channel is set to acknowledge (syncctl channel set NAME --ack replica)."`
+	AckTimeout Duration `toml:"ack_timeout" doc:"How long a write waits for that."`
+	AckPolicy  string   `toml:"ack_policy" doc:"What happens when they do not answer in time: \"refuse\" the write, which is in the log all the same, or \"degrade\": go on alone until they are back, with an alarm."`
 }
 
 // TLS is the section [tls]. Load reads the files.

@@ -38,7 +38,10 @@ func Default() Config {
 		},
 		Socketmap: Socketmap{Listen: []string{}, SocketMode: "0660"},
 		HTTP:      HTTP{Listen: []string{"localhost:9143"}},
-		TLS:       TLS{MinVersion: "1.2"},
+		Channel: Channel{
+			Listen: []string{}, Boot: "cautious", Writes: "forward", Replicas: 1, AckTimeout: Duration(10 * time.Second), AckPolicy: "refuse",
+		},
+		TLS: TLS{MinVersion: "1.2"},
 		Auth: Auth{
 			ScramIterations: 15_000, CacheTTL: Duration(5 * time.Minute), CacheEntries: 10_000, Throttle: true,
 			ThrottlePerAddress: 20, ThrottlePerAccount: 5, ThrottleWindow: Duration(15 * time.Minute),

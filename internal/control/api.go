@@ -53,8 +53,12 @@ type Status struct {
 	Node    string        `json:"node"`
 	Version string        `json:"version"`
 	Started time.Time     `json:"started"`
-	Online  bool          `json:"online"` // a server runs; false: the data directory was opened by the tool
+	Online  bool          `json:"online"`  // a server runs; false: the data directory was opened by the tool
+	Epoch   uint64        `json:"epoch"`   // the highest of the shards
+	Primary string        `json:"primary"` // the node that leads, as far as this one knows; "" when none is known
 	Shards  []ShardStatus `json:"shards"`
+	// Alarms are what an operator should look at now.
+	Alarms []string `json:"alarms,omitempty"`
 	// Sessions counts connections by service.
 	Sessions map[string]int `json:"sessions,omitempty"`
 }
@@ -77,6 +81,8 @@ type ShardStatus struct {
 	Messages     uint64  `json:"messages"`
 	BodyBytes    uint64  `json:"body_bytes"`
 	LagSeconds   float64 `json:"lag_seconds"` // 0 when all is applied
+	// Channels are the other nodes that follow this shard here, or that it is followed from.
+	Channels []ChannelShard `json:"channels,omitempty"`
 }
 
 // Account is an account as an operator sees it.

@@ -108,9 +108,11 @@ func (c *Client) DeleteAccount(ctx context.Context, name string) error {
 	return err
 }
 
-// accountPath is PathAccount of a name. Dots are encoded too, or the names "." and ".." would be steps of the path.
-func accountPath(name string) string {
-	return strings.ReplaceAll(PathAccount, "{name}", strings.ReplaceAll(url.PathEscape(name), ".", "%2E"))
+func accountPath(name string) string { return named(PathAccount, name) }
+
+// named is a path of something by its name. Dots are encoded too, or the names "." and ".." would be steps of the path.
+func named(path, name string) string {
+	return strings.ReplaceAll(path, "{name}", strings.ReplaceAll(url.PathEscape(name), ".", "%2E"))
 }
 
 // Verify checks the node. each is told every violation, progress how far it is; progress may be nil.

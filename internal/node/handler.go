@@ -36,6 +36,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("GET "+control.PathLogStat, n.handleLogStat)
 	mux.HandleFunc("POST "+control.PathRebuild, n.handleRebuild)
 	mux.HandleFunc("POST "+control.PathReload, n.handleReload)
+	n.siteHandlers(mux)
 	return mux
 }
 
@@ -204,7 +205,11 @@ func OfflineHandler(ctx context.Context, dataDir, configFile string, write bool,
 		return nil, nil, err
 	}
 	if write {
-		if err := n.Lead(ctx); err != nil {
+		err := n.mayWriteOffline()
+		if err == nil {
+			err = n.Lead(ctx)
+		}
+		if err != nil {
 			return nil, nil, errors.Join(err, n.Close(context.WithoutCancel(ctx)))
 		}
 	} else {
@@ -215,6 +220,20 @@ func OfflineHandler(ctx context.Context, dataDir, configFile string, write bool,
 		}
 	}
 	return n.Handler(), closer{n}, nil
+}
+
+// mayWriteOffline says whether a tool may lead: not in the place of a server whose site may have another primary.
+func (n *Node) mayWriteOffline() error {
+	r, err := readRole(n.opts.Data)
+	if err != nil {
+		return err
+	}
+	if r.Role == roleReplica || r.Followed {
+		return &control.Error{
+			Code: control.CodeUnavailable, Message: "this data directory belongs to a site of several nodes", Hint: "start the server, or run this on the primary",
+		}
+	}
+	return nil
 }
 
 type closer struct{ n *Node }

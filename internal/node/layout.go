@@ -26,6 +26,27 @@ type layout struct {
 	Created time.Time `json:"created"`
 	// LogsMade says that the streams of all shards were made: from then on a stream that is missing was lost.
 	LogsMade bool `json:"logs_made"`
+	// Bases says behind what the logs begin of shards whose replicas came from another node, by shard.
+	Bases map[int]base `json:"bases,omitempty"`
+	// Fetched are replicas that are complete beside the ones in use, and take their places at the next start, by shard.
+	Fetched map[int]fetched `json:"fetched,omitempty"`
+	// Salvage are the directories of what was set aside and is not carried over yet, by shard.
+	Salvage map[int]string `json:"salvage,omitempty"`
+}
+
+// base is an eventlog.State.
+type base struct {
+	Position  uint64 `json:"position"`
+	Hash      string `json:"hash"`
+	NextIndex uint64 `json:"next_index"`
+	Epoch     uint64 `json:"epoch"`
+}
+
+// fetched is a replica that came from another node.
+type fetched struct {
+	Base base `json:"base"`
+	// Aside is where the old replica goes; empty when it is of no use any more.
+	Aside string `json:"aside,omitempty"`
 }
 
 // Errors of opening a data directory.

@@ -20,7 +20,8 @@ import (
 type Options struct {
 	Data    string // the data directory
 	Config  config.Config
-	Create  bool // make a store in an empty directory
+	Create  bool // make a store in an empty directory, or fetch one from the node that it is to join
+	Serve   bool // take part in the site: be linked with the other nodes
 	Logger  *slog.Logger
 	Version string
 	Hooks   Hooks
@@ -36,18 +37,20 @@ func (o *Options) progress(what string) {
 
 // Node is an open data directory.
 type Node struct {
-	opts    Options
-	log     *slog.Logger
-	name    string
-	lock    *os.File
-	layout  *layout
-	secret  []byte
-	started time.Time
+	opts       Options
+	log        *slog.Logger
+	name       string
+	lock       *os.File
+	layout     *layout
+	layoutLock sync.Mutex // held while the layout changes, once the node is open
+	secret     []byte
+	started    time.Time
 
 	server *jslog.Embedded // nil with an external log
 	conn   *jslog.Conn
 	shards []*shard
 	store  *mailstore.Store
+	site   *site // nil: this node is alone
 
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
@@ -55,6 +58,8 @@ type Node struct {
 	Reload func() error
 	// Oust ends the sessions of an account that was changed; set by the server.
 	Oust func(account string)
+	// ChannelAddr is where the server takes the links of other nodes; set by the server.
+	ChannelAddr func() string
 	// Restart asks the server to close the node and open it again; set by the server.
 	Restart func()
 
@@ -74,7 +79,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err := n.openDir(); err != nil {
+	if err := n.openDir(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.openLogServer(ctx); err != nil {
@@ -83,10 +88,21 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	if err := n.openShards(ctx); err != nil {
 		return nil, err
 	}
-	return n, n.openStore()
+	if opts.Serve && n.hasChannels() {
+		if n.site, err = newSite(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.openStore(); err != nil {
+		return nil, err
+	}
+	if n.site != nil {
+		return n, n.site.open()
+	}
+	return n, nil
 }
 
-func (n *Node) openDir() (err error) {
+func (n *Node) openDir(ctx context.Context) (err error) {
 	dir, shards := n.opts.Data, 0
 	if n.opts.Create {
 		shards = n.opts.Config.Server.Shards
@@ -99,6 +115,11 @@ func (n *Node) openDir() (err error) {
 	}
 	if n.lock, err = lockDir(dir); err != nil {
 		return err
+	}
+	if n.opts.Create {
+		if err := n.joinFirst(ctx); err != nil {
+			return err
+		}
 	}
 	if n.layout, err = openLayout(dir, shards); err != nil {
 		return err
@@ -172,7 +193,11 @@ func (n *Node) openStore() (err error) {
 		MaxMessage: int64(max(c.IMAP.MaxAppendSize, c.LMTP.MaxMessageSize)) + headerRoom,
 	}
 	for _, s := range n.shards {
-		opts.Shards = append(opts.Shards, mailstore.Shard{Replica: s.replica, Log: s})
+		sh := mailstore.Shard{Replica: s.replica, Log: s}
+		if n.site != nil {
+			sh.Remote = n.site.remote(s)
+		}
+		opts.Shards = append(opts.Shards, sh)
 	}
 	n.store, err = mailstore.New(opts)
 	return err
@@ -193,6 +218,9 @@ func (n *Node) Secret() []byte { return n.secret }
 // Close closes everything in the order that loses nothing: writers, replicas, log, lock.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	if n.site != nil {
+		errs = append(errs, n.site.close(ctx))
+	}
 	for _, s := range n.shards {
 		errs = append(errs, s.close(ctx))
 	}

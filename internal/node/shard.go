@@ -28,6 +28,7 @@ type shard struct {
 	number  int
 	node    *Node
 	log     eventlog.Log
+	base    eventlog.State // behind which the log begins
 	replica *replica.Replica
 	writer  atomic.Pointer[eventlog.Writer]
 
@@ -44,15 +45,23 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 	if err := finishRebuild(dir); err != nil {
 		return nil, err
 	}
+	if err := n.takeFetched(ctx, number); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.base, err = n.layout.Bases[number].state(); err != nil {
+		return nil, err
+	}
 	r, err := replica.Open(n.replicaOptions(number, dir))
 	if err != nil {
 		return nil, err
 	}
 	s.replica = r
-	cfg := jslog.StreamConfig{Shard: strconv.Itoa(number)}
+	cfg := streamConfig(number)
 	known := r.Applied().Mark()
 	log, err := jslog.Open(ctx, n.conn, cfg, known)
-	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == (eventlog.Mark{}) {
+	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == s.base.Mark() {
+		cfg.First = s.base.Position + 1
 		log, err = jslog.Create(ctx, n.conn, cfg)
 	}
 	if err != nil {
@@ -61,6 +70,10 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 	s.log = log
 	s.follow()
 	return s, nil
+}
+
+func streamConfig(shard int) jslog.StreamConfig {
+	return jslog.StreamConfig{Shard: strconv.Itoa(shard)}
 }
 
 func (n *Node) replicaOptions(number int, dir string) replica.Options {
@@ -100,11 +113,19 @@ func (s *shard) follow() {
 	}()
 }
 
-// Lead makes this node the primary of all shards: it starts a new epoch in each log and takes writes once its replica has applied what
-// was there.
+// Lead makes this node take writes, unless it is for another node to lead, or this one does not know yet: then it sees to it once it does.
 //
 // A shard that cannot be led keeps no other from being led; Lead may be called again, and passes over those it leads already.
 func (n *Node) Lead(ctx context.Context) error {
+	if n.site != nil {
+		return n.site.start(ctx)
+	}
+	return n.lead(ctx)
+}
+
+// lead makes this node the primary of all shards: it starts a new epoch in each log and takes writes once its replica has applied what
+// was there.
+func (n *Node) lead(ctx context.Context) error {
 	var errs []error
 	for _, s := range n.shards {
 		if s.writer.Load() != nil {
@@ -166,7 +187,11 @@ func (s *shard) Append(ctx context.Context, unit ...event.Entry) (eventlog.Recei
 	if w == nil {
 		return eventlog.Receipt{}, fmt.Errorf("%w: this node does not lead shard %d", eventlog.ErrUnavailable, s.number)
 	}
-	return w.Append(ctx, unit...)
+	receipt, err := w.Append(ctx, unit...)
+	if err != nil || s.node.site == nil {
+		return receipt, err
+	}
+	return receipt, s.node.site.acknowledged(ctx, s, receipt.Position)
 }
 
 func (s *shard) close(ctx context.Context) error {

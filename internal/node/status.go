@@ -19,7 +19,9 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 			return st, fmt.Errorf("status of shard %d: %w", s.number, err)
 		}
 		st.Shards = append(st.Shards, one)
+		st.Epoch = max(st.Epoch, one.Epoch)
 	}
+	n.siteStatus(ctx, &st)
 	if n.Sessions != nil {
 		st.Sessions = n.Sessions()
 	}
@@ -59,14 +61,64 @@ func (s *shard) status(ctx context.Context) (control.ShardStatus, error) {
 	return st, nil
 }
 
+// siteStatus adds what there is to say of the other nodes.
+func (n *Node) siteStatus(ctx context.Context, st *control.Status) {
+	if n.leads() {
+		st.Primary = n.name
+	}
+	if n.site == nil {
+		return
+	}
+	r := n.site.current()
+	if st.Primary == "" {
+		st.Primary = r.Primary
+		if leader, _ := n.site.leader(); leader != nil {
+			st.Primary = leader.Name()
+		}
+	}
+	for _, c := range n.site.channels(ctx) {
+		for _, sh := range c.Shards {
+			st.Shards[sh.Shard].Channels = append(st.Shards[sh.Shard].Channels, sh)
+		}
+	}
+	st.Alarms = n.site.alarms(r)
+}
+
+// alarms says what an operator should look at.
+func (s *site) alarms(r role) []string {
+	s.mu.Lock()
+	degraded, busy := s.degraded, s.busy
+	s.mu.Unlock()
+	var list []string
+	if !degraded.IsZero() {
+		list = append(list, "since "+degraded.UTC().Format(time.RFC3339)+" the replicas do not acknowledge: writes are on this node's disk only")
+	}
+	if r.Role == rolePrimary && !s.node.leads() {
+		list = append(list, "this node was the primary and waits to meet another node before it takes writes (syncctl promote --force makes it go on alone)")
+	}
+	if leader, _ := s.leader(); r.Role == roleReplica && leader == nil {
+		list = append(list, "no primary can be reached")
+	}
+	if busy {
+		list = append(list, "the replica is being fetched from another node")
+	}
+	for shard, dir := range s.node.unsalvaged() {
+		list = append(list, fmt.Sprintf("shard %d: what was set aside in %s is not carried over yet", shard, dir))
+	}
+	return list
+}
+
 func digestText(d uint64) string { return fmt.Sprintf("%016x", d) }
 
 // Ready says whether the node does all it should: nil, or what is wrong.
 func (n *Node) Ready(context.Context) error {
+	if err := n.Halted(); err != nil {
+		return err
+	}
+	if n.site != nil && n.site.current().Role == roleReplica {
+		return nil // reads go on, and writes wherever the primary is reached
+	}
 	for _, s := range n.shards {
-		if err := s.replica.Err(); err != nil {
-			return fmt.Errorf("shard %d: %w", s.number, err)
-		}
 		w := s.writer.Load()
 		if w == nil {
 			return fmt.Errorf("shard %d: this node does not lead it", s.number)
@@ -83,6 +135,9 @@ func (n *Node) Shards() int { return len(n.shards) }
 
 // Checkpoint appends to the log of every shard what its replicas must have.
 func (n *Node) Checkpoint(ctx context.Context) error {
+	if n.site != nil && !n.leads() {
+		return nil // the primary does
+	}
 	var errs []error
 	for i := range n.shards {
 		if err := n.store.Checkpoint(ctx, i); err != nil {

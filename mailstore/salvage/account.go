@@ -39,6 +39,12 @@ func (e *engine) account(ctx context.Context, name string) (*account, error) {
 		return a, nil
 	}
 	a := &account{name: name}
+	if !e.dry {
+		// An attempt before may have ended without an answer: what it did has to be seen, or it would be done twice.
+		if err := e.store.CatchUp(ctx, e.id, name); err != nil {
+			return nil, err
+		}
+	}
 	e.accounts[name] = a
 	return a, e.refresh(ctx, a)
 }

@@ -121,7 +121,7 @@ func ids(t testing.TB, env *storetest.Env) map[string]string {
 	err := state.ScanAllMailboxes(env.Replicas[0].Reader(), func(m *state.Mailbox) (bool, error) {
 		all[m.ID.String()] = fmt.Sprint(m.UIDValidity)
 		err := state.ScanMessages(env.Replicas[0].Reader(), m.ID, 1, 1<<32-1, func(msg state.Message) (bool, error) {
-			all[fmt.Sprint(m.ID, msg.UID)] = msg.GUID.String()
+			all[fmt.Sprintf("%s %d", m.ID, msg.UID)] = msg.GUID.String()
 			return true, nil
 		})
 		return true, err

@@ -25,6 +25,7 @@ type entered struct {
 	flags flagSet // as the tail has it so far
 	at    *box    // nil when it was not salvaged
 	uid   uint32  // 0 in a plan
+	lost  bool    // nothing is known of it; but its UID is not one of the new history
 }
 
 // maxIndexed bounds the GUIDs of mailboxes that are kept in memory, those of the largest one left out of account.
@@ -110,6 +111,7 @@ func (e *engine) copied(ctx context.Context, it *item, name string, source event
 		next++
 		if ent == nil {
 			it.skip("the message that it was made of is gone")
+			e.came[to] = &entered{lost: true, flags: flagSet{}}
 			continue
 		}
 		e.came[to] = ent
@@ -122,7 +124,9 @@ func (e *engine) copied(ctx context.Context, it *item, name string, source event
 
 // source gives a message to be copied, as the tail has it at that point; nil when it is not known.
 func (e *engine) source(ctx context.Context, a *account, k key) (*entered, error) {
-	if ent := e.came[k]; ent != nil {
+	if ent := e.came[k]; ent != nil && ent.lost {
+		return nil, nil
+	} else if ent != nil {
 		return &entered{guid: ent.guid, date: ent.date, flags: ent.flags.clone()}, nil
 	}
 	ent, err := e.present(ctx, a, k)

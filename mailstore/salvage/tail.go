@@ -10,7 +10,6 @@ type lasts struct {
 	disabled   map[string]int          // by account
 	subscribed map[[2]string]int       // by account and name
 	renamed    map[event.MailboxID]int // by mailbox
-	use        map[event.MailboxID]int // by mailbox
 	created    map[event.MailboxID]int // mailboxes made in the tail
 	name       map[event.MailboxID]string
 	needed     map[event.GUID]string // bodies that messages of the tail refer to, and an account of the shard
@@ -19,7 +18,7 @@ type lasts struct {
 func newLasts() lasts {
 	return lasts{
 		credential: map[string]int{}, disabled: map[string]int{}, subscribed: map[[2]string]int{},
-		renamed: map[event.MailboxID]int{}, use: map[event.MailboxID]int{}, created: map[event.MailboxID]int{},
+		renamed: map[event.MailboxID]int{}, created: map[event.MailboxID]int{},
 		name: map[event.MailboxID]string{}, needed: map[event.GUID]string{},
 	}
 }
@@ -57,8 +56,6 @@ func (l *lasts) note(n int, ev event.Event) {
 		for _, r := range v.Renames {
 			l.renamed[r.Mailbox], l.name[r.Mailbox] = n, r.Name
 		}
-	case *event.SpecialUseSet:
-		l.use[v.Mailbox] = n
 	case *event.MessagesAppended:
 		for _, m := range v.Messages {
 			l.needed[m.GUID] = v.Account

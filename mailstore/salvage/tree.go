@@ -3,6 +3,9 @@ package salvage
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -78,7 +81,7 @@ func (e *engine) renameMailboxes(ctx context.Context) error {
 
 func (e *engine) rename(it *item, a *account, r event.Rename) *pending {
 	p := &pending{it: it}
-	changed, refused := false, ""
+	changed, refused, taken := false, "", "the name is taken"
 	p.why = func() string {
 		switch {
 		case refused != "":
@@ -86,7 +89,7 @@ func (e *engine) rename(it *item, a *account, r event.Rename) *pending {
 		case a.boxes[r.Mailbox] == nil:
 			return "the mailbox is gone"
 		}
-		return "the name is taken"
+		return taken
 	}
 	p.try = func(ctx context.Context) (bool, error) {
 		b := a.boxes[r.Mailbox]
@@ -110,7 +113,10 @@ func (e *engine) rename(it *item, a *account, r event.Rename) *pending {
 			if fatal(ctx, err) {
 				return false, err
 			}
-			refused = err.Error()
+			taken = err.Error()
+			if !errors.Is(err, mailstore.ErrMailboxExists) { // which may become free yet
+				refused = taken
+			}
 			return false, nil
 		}
 		changed = true
@@ -130,15 +136,15 @@ func (e *engine) renameNow(ctx context.Context, a *account, b *box, to string) e
 		return e.refresh(ctx, a)
 	}
 	moved := map[string]*box{}
-	for name, other := range a.names {
+	for _, name := range slices.Sorted(maps.Keys(a.names)) {
 		rest, ok := strings.CutPrefix(name, from)
 		if !ok || (rest != "" && !strings.HasPrefix(rest, mailstore.Separator)) {
 			continue
 		}
 		if taken := a.names[to+rest]; taken != nil && !strings.HasPrefix(to+rest+mailstore.Separator, from+mailstore.Separator) {
-			return mailstore.ErrMailboxExists
+			return fmt.Errorf("%w: %q", mailstore.ErrMailboxExists, to+rest)
 		}
-		moved[name] = other
+		moved[name] = a.names[name]
 	}
 	for name := range moved {
 		delete(a.names, name)
@@ -204,6 +210,12 @@ func (e *engine) create(ctx context.Context, it *item, a *account, v *event.Mail
 // changeTree does what the tail says last of subscriptions and special uses, and tells of what is not done.
 func (e *engine) changeTree(ctx context.Context) error {
 	var list []*pending
+	set := map[*box]int{} // the last event about the special uses of a mailbox: two mailboxes of the tail may be one here
+	for n := range e.items {
+		if v, ok := e.items[n].event.(*event.SpecialUseSet); ok && e.accounts[v.Account].there {
+			set[e.accounts[v.Account].boxes[v.Mailbox]] = n
+		}
+	}
 	for n := range e.items {
 		it := &e.items[n]
 		name := it.event.AccountName()
@@ -222,8 +234,13 @@ func (e *engine) changeTree(ctx context.Context) error {
 			}
 		case *event.SpecialUseSet:
 			it.mailbox = e.nameOf(a, v.Mailbox)
-			if !it.superseded(n, e.last.use[v.Mailbox], e.items) && !it.noAccount(a) {
-				list = append(list, e.setUse(it, a, v))
+			if it.noAccount(a) {
+				break
+			}
+			if b := a.boxes[v.Mailbox]; b == nil {
+				it.skip("the mailbox is gone")
+			} else if !it.superseded(n, set[b], e.items) {
+				list = append(list, e.setUse(it, b, v))
 			}
 		case *event.MailboxDeleted:
 			it.mailbox = e.nameOf(a, v.Mailbox)
@@ -250,6 +267,9 @@ func (e *engine) nameOf(a *account, id event.MailboxID) string {
 	if name, ok := e.last.name[id]; ok {
 		return name
 	}
+	if name, ok, err := e.old.MailboxName(a.name, id); ok && err == nil {
+		return name
+	}
 	return id.String()
 }
 
@@ -274,37 +294,28 @@ func (e *engine) subscribe(ctx context.Context, it *item, a *account, v *event.S
 	return nil
 }
 
-func (e *engine) setUse(it *item, a *account, v *event.SpecialUseSet) *pending {
+func (e *engine) setUse(it *item, b *box, v *event.SpecialUseSet) *pending {
 	p := &pending{it: it}
-	refused := ""
-	p.why = func() string {
-		switch {
-		case refused != "":
-			return refused
-		case a.boxes[v.Mailbox] == nil:
-			return "the mailbox is gone"
-		}
-		return "another mailbox has the special use"
-	}
+	why := "another mailbox has the special use"
+	refused := false
+	p.why = func() string { return why }
 	p.try = func(ctx context.Context) (bool, error) {
-		b := a.boxes[v.Mailbox]
-		if b == nil || refused != "" {
+		switch {
+		case refused:
 			return false, nil
-		}
-		if sameSet(b.uses, v.SpecialUse) {
+		case sameSet(b.uses, v.SpecialUse):
 			it.already++
 			return true, nil
-		}
-		if a.taken(v.SpecialUse, b) != nil {
+		case b.account.taken(v.SpecialUse, b) != nil:
 			return false, nil
 		}
 		if !e.dry {
-			err := e.store.SetSpecialUse(ctx, e.id, a.name, b.name, v.SpecialUse)
-			if fatal(ctx, err) {
+			err := e.store.SetSpecialUse(ctx, e.id, b.account.name, b.name, v.SpecialUse)
+			if err != nil && fatal(ctx, err) {
 				return false, err
 			}
 			if err != nil {
-				refused = err.Error()
+				refused, why = true, err.Error()
 				return false, nil
 			}
 		}

@@ -17,14 +17,14 @@ import (
 // Digest says what a mailbox, or an account as such, is like on one node.
 type Digest struct {
 	Account       string `cbor:"1,keyasint" json:"account"`
-	ID            string `cbor:"2,keyasint,omitempty" json:"id,omitempty"`       // of the mailbox, in hex; "" for the account as such
-	Mailbox       string `cbor:"3,keyasint,omitempty" json:"mailbox,omitempty"`  // its name
-	UIDValidity   uint32 `cbor:"4,keyasint,omitempty" json:"uidvalidity"`        // of an account: the last one given
-	UIDNext       uint32 `cbor:"5,keyasint,omitempty" json:"uidnext,omitempty"`  //
-	HighestModseq uint64 `cbor:"6,keyasint,omitempty" json:"highestmodseq"`      // of an account: the last one given
-	Messages      uint32 `cbor:"7,keyasint,omitempty" json:"messages,omitempty"` //
+	ID            string `cbor:"2,keyasint,omitempty" json:"id,omitempty"`      // of the mailbox, in hex; "" for the account as such
+	Mailbox       string `cbor:"3,keyasint,omitempty" json:"mailbox,omitempty"` // its name
+	UIDValidity   uint32 `cbor:"4,keyasint,omitempty" json:"uidvalidity"`       // of an account: the last one given
+	UIDNext       uint32 `cbor:"5,keyasint,omitempty" json:"uidnext,omitempty"`
+	HighestModseq uint64 `cbor:"6,keyasint,omitempty" json:"highestmodseq"` // of an account: the last one given
+	Messages      uint32 `cbor:"7,keyasint,omitempty" json:"messages,omitempty"`
 	Kept          uint64 `cbor:"8,keyasint,omitempty" json:"digest,omitempty"`   // of the messages, as the replica keeps it
-	Row           uint64 `cbor:"9,keyasint,omitempty" json:"row,omitempty"`      // of all that the row says: counters, keywords, uses, tombstone floor; an account's subscriptions
+	Row           uint64 `cbor:"9,keyasint,omitempty" json:"row,omitempty"`      // of all that the row says, and of an account's subscriptions
 	Content       uint64 `cbor:"10,keyasint,omitempty" json:"content,omitempty"` // of messages and tombstones, from the records; with Options.Deep
 	Damage        string `cbor:"11,keyasint,omitempty" json:"damage,omitempty"`  // what contradicts itself, with Options.Deep
 }

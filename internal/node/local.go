@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"angarium/channel"
+	"angarium/eventlog"
+	"angarium/replica"
+)
+
+// local is what peers see of a node.
+type local struct{ n *Node }
+
+// Name implements channel.Local.
+func (l local) Name() string { return l.n.name }
+
+// Shards implements channel.Local.
+func (l local) Shards() int { return len(l.n.shards) }
+
+// Log implements channel.Local.
+func (l local) Log(shard int) eventlog.Log { return l.n.shards[shard].log }
+
+// Tip implements channel.Local.
+func (l local) Tip(ctx context.Context, shard int) (channel.Tip, error) {
+	s := l.n.shards[shard]
+	return channel.LogTip(ctx, s.log, s.base)
+}
+
+// Claim implements channel.Local.
+func (l local) Claim(shard int) channel.Claim {
+	s := l.n.shards[shard]
+	c := channel.Claim{Role: roleReplica, Epoch: s.replica.Applied().Epoch}
+	if st, err := s.replica.Status(); err == nil {
+		c.Applied, c.Digest = st.Applied.Position, digestText(st.Totals.Digest)
+		if st.State == replica.Halted {
+			c.Reason = st.Reason
+		}
+	}
+	if w := s.writer.Load(); w != nil && w.Err() == nil {
+		c.Role, c.Epoch = rolePrimary, w.State().Epoch
+	}
+	return c
+}
+
+// leads says whether this node takes writes for all shards.
+func (n *Node) leads() bool {
+	for _, s := range n.shards {
+		if w := s.writer.Load(); w == nil || w.Err() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// epoch is the highest epoch of the shards that this node has applied or leads.
+func (n *Node) epoch() uint64 {
+	var top uint64
+	for i := range n.shards {
+		top = max(top, local{n}.Claim(i).Epoch)
+	}
+	return top
+}
+
+// checkpoint makes a checkpoint of a shard's replica for a peer.
+func (n *Node) checkpoint(_ context.Context, shard int, dir string) (eventlog.State, error) {
+	return n.shards[shard].replica.Checkpoint(dir)
+}
+
+// leader is the peer that leads all shards in the highest epoch, as far as is known, and the epoch; nil when none does.
+func (s *site) leader() (*channel.Peer, uint64) {
+	var best *channel.Peer
+	var top uint64
+	for _, p := range s.hub.Peers() {
+		st, at := p.State()
+		if !p.Connected() || at.IsZero() || len(st.Shards) != len(s.node.shards) {
+			continue
+		}
+		epoch, leads := uint64(0), true
+		for _, sh := range st.Shards {
+			leads = leads && sh.Claim.Role == rolePrimary
+			epoch = max(epoch, sh.Claim.Epoch)
+		}
+		if leads && (best == nil || epoch > top) {
+			best, top = p, epoch
+		}
+	}
+	return best, top
+}
+
+// givesWayTo says whether a peer that leads in an epoch goes before this node, which is primary, too. Two nodes that were both promoted by
+// force may lead in the same epoch: then the longer log goes on, or else the lesser name.
+func (s *site) givesWayTo(p *channel.Peer, epoch uint64) bool {
+	own := s.node.epoch()
+	if !s.node.leads() || epoch != own {
+		return epoch >= own
+	}
+	st, _ := p.State()
+	var theirs, ours eventlog.Position
+	for i, sh := range s.node.shards {
+		theirs += st.Shards[i].Tip.Position
+		ours += sh.writer.Load().State().Position
+	}
+	return theirs > ours || theirs == ours && p.Name() < s.node.name
+}
+
+// anyPeer is a connected peer that has said how it stands; nil when there is none.
+func (s *site) anyPeer() *channel.Peer {
+	for _, p := range s.hub.Peers() {
+		if st, at := p.State(); p.Connected() && !at.IsZero() && time.Since(at) < freshState && len(st.Shards) == len(s.node.shards) {
+			return p
+		}
+	}
+	return nil
+}
+
+// freshState is how old a peer's word may be to be taken for what it says now.
+const freshState = 3 * time.Second
+
+// ahead is a peer whose log goes on where this node's ends; nil when there is none.
+func (s *site) ahead() *channel.Peer {
+	for _, p := range s.hub.Peers() {
+		st, at := p.State()
+		if !p.Connected() || at.IsZero() || len(st.Shards) != len(s.node.shards) {
+			continue
+		}
+		for i, sh := range s.node.shards {
+			if at := sh.replica.Applied(); st.Shards[i].Tip.Position > at.Position && st.Shards[i].Tip.Epoch >= at.Epoch {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// chained is a peer that follows the site's log, by way of another that is not this node; nil when there is none.
+func (s *site) chained() *channel.Peer {
+	for _, p := range s.hub.Peers() {
+		st, at := p.State()
+		if !p.Connected() || at.IsZero() || len(st.Shards) != len(s.node.shards) {
+			continue
+		}
+		if up := st.Shards[0].Upstream; up != "" && up != s.node.name {
+			return p
+		}
+	}
+	return nil
+}

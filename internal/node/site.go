@@ -1,0 +1,371 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"angarium/channel"
+	"angarium/eventlog"
+	"angarium/internal/control"
+)
+
+const (
+	// stepEvery is how often a node looks at what its peers claim, if nothing tells it before.
+	stepEvery = 250 * time.Millisecond
+	// handoverTime is how long a primary that handed over waits for the other to take over.
+	handoverTime = 30 * time.Second
+	// leadTime bounds one attempt to lead.
+	leadTime = 5 * time.Minute
+)
+
+// site is this node's part among the nodes of its site: its links, its role, and what follows from what the others claim.
+type site struct {
+	node *Node
+	log  *slog.Logger
+	hub  *channel.Hub
+
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	wake   chan struct{} // has an element when something changed; capacity 1
+
+	views views
+
+	turn sync.Mutex // held while the role changes, or is looked at to change it
+
+	mu       sync.Mutex
+	role     role
+	started  bool      // start was called: this node may lead
+	met      bool      // a peer was met since the start, and none leads
+	pledged  time.Time // until then the primary-to-be that this node handed over to may take over; zero: none
+	upstream string    // the peer that is followed
+	busy     bool      // a replica is being fetched
+	degraded time.Time // since when writes are acknowledged without the replicas that should have them; zero: they are not
+}
+
+// hasChannels says whether this node is, or may come to be, linked with others.
+func (n *Node) hasChannels() bool {
+	c := n.opts.Config.Channel
+	if len(c.Listen) > 0 || c.JoinFile != "" {
+		return true
+	}
+	registry, err := channel.OpenRegistry(channelDir(n.opts.Data))
+	return err != nil || len(registry.List()) > 0
+}
+
+func newSite(n *Node) (*site, error) {
+	r, err := readRole(n.opts.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &site{node: n, log: n.log.With("part", "site"), role: r, wake: make(chan struct{}, 1)}, nil
+}
+
+// open opens the links. The node's shards and store are open.
+func (s *site) open() (err error) {
+	n := s.node
+	s.hub, err = channel.New(local{n}, channel.Options{
+		Dir: channelDir(n.opts.Data), SeedDir: filepath.Join(n.opts.Data, "seeds"), Checkpoint: n.checkpoint,
+		Version: n.opts.Version, Logger: n.log.With("part", "channel"),
+		Hooks: channel.Hooks{
+			Up:     func(string) { s.poke() },
+			Down:   func(string, error) { s.poke() },
+			State:  func(string, channel.NodeState) { s.poke() },
+			Follow: func(string, int, channel.FollowState, error) { s.poke() },
+			Acked:  func(string, int, eventlog.Position, int) { s.followed() },
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.register()
+	if err := s.join(); err != nil {
+		return err
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.done.Go(func() { s.run(s.ctx) })
+	s.done.Go(func() { s.salvageAll(s.ctx) })
+	return nil
+}
+
+// join joins the node that the configuration names, if it is not joined yet.
+func (s *site) join() error {
+	token, ok, err := s.node.joinToken()
+	if err != nil || !ok {
+		return err
+	}
+	for _, r := range s.hub.Records() {
+		if r.Token == token.String() {
+			return nil
+		}
+	}
+	if s.current().Role == rolePrimary {
+		return &control.Error{
+			Code:    control.CodeUsage,
+			Message: "this data directory has a history of its own: it cannot become a replica of node " + token.Node,
+			Hint:    "start the new replica with an empty data directory, or leave out --join-file",
+		}
+	}
+	_, err = s.hub.Join(token)
+	return err
+}
+
+// Serve accepts the nodes that join this one.
+func (n *Node) ServeChannels(l net.Listener) error {
+	if n.site == nil {
+		return errors.New("this node has no channels")
+	}
+	return n.site.hub.Serve(l)
+}
+
+func (s *site) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *site) current() role {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.role
+}
+
+// become changes the role, on disk first.
+func (s *site) become(r role) error {
+	if err := r.write(s.node.opts.Data); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.role = r
+	s.mu.Unlock()
+	s.hub.Announce()
+	return nil
+}
+
+// followed notes that another node has what this one wrote.
+func (s *site) followed() {
+	s.mu.Lock()
+	first := !s.role.Followed
+	s.role.Followed = true
+	r := s.role
+	s.mu.Unlock()
+	if first {
+		if err := r.write(s.node.opts.Data); err != nil {
+			s.log.Error("role cannot be written", "error", err)
+		}
+	}
+}
+
+// start lets this node lead, when it is for it to lead. One that others have followed waits until it has met one of them (boot = "cautious").
+func (s *site) start(ctx context.Context) error {
+	s.mu.Lock()
+	s.started = true
+	r := s.role
+	s.mu.Unlock()
+	if r.Role == rolePrimary && (!r.Followed || s.node.opts.Config.Channel.Boot == "bold") {
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		if err := s.node.lead(ctx); err != nil {
+			return err
+		}
+		s.hub.Announce()
+		return nil
+	}
+	s.poke()
+	return nil
+}
+
+func (s *site) run(ctx context.Context) {
+	t := time.NewTicker(stepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-s.wake:
+		}
+		if err := s.step(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("site", "error", err)
+		}
+	}
+}
+
+// step does what follows from this node's role and from what the peers claim.
+func (s *site) step(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	r := s.current()
+	if r.Role == roleReplica {
+		return s.stepReplica(ctx, r)
+	}
+	return s.stepPrimary(ctx, r)
+}
+
+// stepPrimary gives way to a peer that leads in a later epoch, and begins to lead once it is clear that none does.
+func (s *site) stepPrimary(ctx context.Context, r role) error {
+	if p, epoch := s.leader(); p != nil && s.givesWayTo(p, epoch) {
+		return s.giveWay(ctx, r, p.Name(), epoch)
+	}
+	s.mu.Lock()
+	may := s.started
+	s.mu.Unlock()
+	if !may || s.node.leads() {
+		return nil
+	}
+	peer := s.anyPeer()
+	if r.Followed && peer == nil && s.node.opts.Config.Channel.Boot != "bold" && !s.hasMet() {
+		return nil
+	}
+	if ahead := s.ahead(); ahead != nil { // this node lost the end of its log: another one has it
+		s.follow(ahead)
+		return nil
+	}
+	s.unfollow()
+	s.mu.Lock()
+	s.met = true
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, leadTime)
+	defer cancel()
+	if err := s.node.lead(ctx); err != nil {
+		return fmt.Errorf("lead: %w", err)
+	}
+	s.log.Info("leading", "epoch", s.node.epoch())
+	s.hub.Announce()
+	return nil
+}
+
+func (s *site) hasMet() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.met
+}
+
+// stepReplica follows the primary, or a peer that follows it.
+func (s *site) stepReplica(ctx context.Context, r role) error {
+	leader, epoch := s.leader()
+	if leader == nil || epoch < s.node.epoch() { // one that was deposed, and does not know it yet
+		return s.stepLeaderless(ctx, r)
+	}
+	s.mu.Lock()
+	s.pledged = time.Time{}
+	s.mu.Unlock()
+	if r.Primary != leader.Name() {
+		r.Primary = leader.Name()
+		s.log.Info("following", "primary", leader.Name(), "epoch", epoch)
+		if err := s.become(r); err != nil {
+			return err
+		}
+	}
+	s.follow(leader)
+	return s.heed(ctx, leader)
+}
+
+// stepLeaderless goes on where no peer leads: along a chain, or back to leading when the node it was handed to did not take over.
+func (s *site) stepLeaderless(ctx context.Context, r role) error {
+	s.mu.Lock()
+	pledged := s.pledged
+	s.mu.Unlock()
+	if pledged.IsZero() {
+		if p := s.chained(); p != nil {
+			s.follow(p)
+			return s.heed(ctx, p)
+		}
+		return nil
+	}
+	p, ok := s.hub.Peer(r.Primary)
+	if time.Now().Before(pledged) || !ok || !p.Connected() {
+		return nil // it may have taken over, unseen
+	}
+	s.log.Warn("the node that was to take over did not", "node", r.Primary)
+	return s.takeBack(ctx)
+}
+
+// takeBack makes this node primary again after a handover that came to nothing.
+func (s *site) takeBack(ctx context.Context) error {
+	s.unfollow()
+	if err := s.become(role{Role: rolePrimary, Followed: true}); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.pledged, s.met = time.Time{}, true
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, leadTime)
+	defer cancel()
+	err := s.node.lead(ctx)
+	s.hub.Announce()
+	return err
+}
+
+// follow follows a peer in all shards, and no other.
+func (s *site) follow(p *channel.Peer) {
+	s.mu.Lock()
+	before := s.upstream
+	s.upstream = p.Name()
+	s.mu.Unlock()
+	if before == p.Name() {
+		return
+	}
+	s.unfollowPeer(before)
+	for _, sh := range s.node.shards {
+		if err := p.Follow(sh.number); err != nil {
+			s.log.Error("cannot follow", "peer", p.Name(), "shard", sh.number, "error", err)
+		}
+	}
+}
+
+func (s *site) unfollow() {
+	s.mu.Lock()
+	before := s.upstream
+	s.upstream = ""
+	s.mu.Unlock()
+	s.unfollowPeer(before)
+}
+
+func (s *site) unfollowPeer(name string) {
+	p, ok := s.hub.Peer(name)
+	if !ok {
+		return
+	}
+	for _, sh := range s.node.shards {
+		p.Unfollow(sh.number)
+	}
+}
+
+// heed looks at how following goes: where the logs have parted, or the other no longer reaches back, the replica is fetched anew.
+func (s *site) heed(ctx context.Context, p *channel.Peer) error {
+	for _, st := range p.Status(ctx).Shards {
+		if st.Follow == nil {
+			continue
+		}
+		switch st.Follow.State {
+		case channel.FollowDiverged, channel.FollowBehind:
+			if l, epoch := s.leader(); l == p && epoch >= s.node.epoch() { // a peer that only follows may be behind for a moment
+				s.fetchSoon(p, st.Shard, "the logs have parted: "+st.Follow.Error)
+			}
+		case channel.FollowNeedsSeed:
+			s.fetchSoon(p, st.Shard, st.Follow.Error)
+		}
+	}
+	return nil
+}
+
+func (s *site) close(ctx context.Context) error {
+	if s.hub == nil {
+		return nil
+	}
+	if s.cancel != nil {
+		s.cancel()
+	}
+	err := s.hub.Close(ctx)
+	s.done.Wait()
+	s.views.close()
+	return err
+}
