@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"angarium/internal/auth"
@@ -64,6 +65,13 @@ type Limits struct {
 	ListPatterns   int   // patterns of one LIST [100]
 }
 
+// SessionInfo says whose session it is.
+type SessionInfo struct {
+	Account        string
+	Session        string   // id
+	Client, Server net.Addr // the ends of the connection
+}
+
 // Hooks tell of what happens, for metrics. Nil ones are not called. They are called from the sessions' goroutines and must not block.
 type Hooks struct {
 	// Opened and Closed frame each connection that is served.
@@ -74,6 +82,8 @@ type Hooks struct {
 	// Login tells the mechanism ("LOGIN" for the command, else that of SASL) and the result: "ok", "credentials", "disabled", "throttled",
 	// "unavailable", "denied", "malformed" or "limit".
 	Login func(mechanism, result string)
+	// LoggedIn and LoggedOut frame what a session does after its login. They must be quick.
+	LoggedIn, LoggedOut func(SessionInfo)
 	// Command tells the name of a command ("UNKNOWN" for what is none), its result ("OK", "NO", "BAD", or "closed" when the
 	// connection broke) and how long it took from its first octet to its reply.
 	Command func(name, result string, took time.Duration)
@@ -105,6 +115,13 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&l.AppendBytes, 512<<20)
 	setDefault(&l.ListPatterns, 100)
 	h := &o.Hooks
+	setSession := func(f *func(SessionInfo)) {
+		if *f == nil {
+			*f = func(SessionInfo) {}
+		}
+	}
+	setSession(&h.LoggedIn)
+	setSession(&h.LoggedOut)
 	nop := func() {}
 	for _, f := range []*func(){&h.Opened, &h.Closed} {
 		if *f == nil {

@@ -114,8 +114,14 @@ func (s *session) end(ctx context.Context) {
 	s.conn.stopTrace()
 	if s.id.Account != "" {
 		s.srv.logout(s)
+		s.srv.opts.Hooks.LoggedOut(s.info())
 	}
 	s.log.Debug("session ended", "read", s.conn.read.Load(), "written", s.conn.written.Load())
+}
+
+// info says whose session it is.
+func (s *session) info() SessionInfo {
+	return SessionInfo{Account: s.id.Account, Session: s.id.Session, Client: s.conn.RemoteAddr(), Server: s.conn.LocalAddr()}
 }
 
 // bye announces the end of the connection, which the caller brings about.
@@ -166,6 +172,7 @@ func (s *session) loggedInAs(who auth.Identity, mechanism string) error {
 	if open := s.srv.opts.Trace; open != nil {
 		s.conn.trace = open(account, s.id.Session)
 	}
+	s.srv.opts.Hooks.LoggedIn(s.info())
 	s.log.Info("logged in", "authenticated", who.Authenticated, "mechanism", mechanism, "tls", s.tls)
 	return nil
 }

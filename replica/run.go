@@ -140,9 +140,14 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 	if err := errors.Join(applier.Flush(), t.release()); err != nil {
 		return errors.Join(err, r.rollback(mark))
 	}
+	committed := func() {}
+	if hook := r.opts.Hooks.Committing; hook != nil {
+		committed = hook(batch, changes, r.Reader())
+	}
 	if err := r.commit(b, &batch[len(batch)-1], changes); err != nil {
 		return errors.Join(err, r.rollback(mark))
 	}
+	committed()
 	if r.opts.Hooks.Applied != nil {
 		r.opts.Hooks.Applied(len(batch), events, bytes, time.Since(begin))
 	}

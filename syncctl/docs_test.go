@@ -27,6 +27,13 @@ var documented = map[string]any{
 	"syncctl rebuild":                                            control.RebuildResult{},
 	"syncctl log show":                                           control.LogEvent{},
 	"syncctl log stat":                                           logStatOutput{},
+	"syncctl channel add":                                        control.JoinToken{},
+	"syncctl channel list":                                       control.ChannelList{},
+	"syncctl channel set, pause, resume, remove; demote":         control.AccountResult{},
+	"syncctl promote":                                            control.Promotion{},
+	"syncctl resync":                                             control.ResyncResult{},
+	"syncctl verify --against":                                   control.CompareResult{},
+	"syncctl diff":                                               control.CompareResult{},
 	"syncctl version":                                            versionOutput{},
 }
 
@@ -34,6 +41,9 @@ var documented = map[string]any{
 var elsewhere = map[string]string{
 	"syncctl account list": "accounts.boxes", // only of a single account
 	"syncctl account add, set-password, disable, enable, delete": "error", // goes to standard error
+	"syncctl channel set, pause, resume, remove; demote":         "error", // likewise
+	"syncctl verify --against":                                   "listed_messages",
+	"syncctl diff":                                               "listed",
 }
 
 func TestDocumentedJSONIsThatOfTheTypes(t *testing.T) {
@@ -156,6 +166,7 @@ func TestDocumentedExitCodesAreThose(t *testing.T) {
 	want := map[string]int{}
 	for _, code := range []string{
 		control.CodeUsage, control.CodeNotFound, control.CodeExists, control.CodeUnavailable, control.CodeHalted, control.CodeInternal,
+		control.CodeDiffers, control.CodeNotPrimary,
 		codeData, codeUnreachable, codeViolations, codeFailed, codeInterrupted,
 	} {
 		want[code] = exitCode(code)

@@ -47,9 +47,9 @@ func exitCode(code string) int {
 		return exitNotFound
 	case control.CodeExists:
 		return exitExists
-	case control.CodeUnavailable:
+	case control.CodeUnavailable, control.CodeNotPrimary:
 		return exitUnavailable
-	case codeViolations:
+	case codeViolations, control.CodeDiffers:
 		return exitViolations
 	case control.CodeHalted:
 		return exitHalted
@@ -63,8 +63,8 @@ func exitCode(code string) int {
 func exitHelp() string {
 	return fmt.Sprintf(`Exit codes: %d done; %d error; %d bad command line; %d the server cannot be reached
 or the data directory cannot be used; %d not found; %d exists already;
-%d nothing can be written now (log or disk); %d verification found violations;
-%d a replica is halted; %d interrupted.`,
+%d it cannot be done now or not here (log, disk, other nodes); %d verification found
+violations or differences; %d a replica is halted; %d interrupted.`,
 		exitOK, exitError, exitUsage, exitData, exitNotFound, exitExists, exitUnavailable, exitViolations, exitHalted, exitInterrupted)
 }
 

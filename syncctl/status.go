@@ -14,12 +14,30 @@ import (
 )
 
 func newStatusCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Show how the node and its shards do",
-		Args:  args(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g) },
+	watch := false
+	cmd := &cobra.Command{
+		Use:   "status [--watch [SECONDS]]",
+		Short: "Show how the node, its shards and its channels do",
+		Long: `Show how the node, its shards and its channels to other nodes do, and what would be
+lost if the primary died now. With --watch it is shown again every SECONDS
+(default 2) until interrupted; a server has to run.`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, list []string) error {
+			if !watch {
+				if len(list) > 0 {
+					return usagef("%q: a number of seconds goes with --watch only", list[0])
+				}
+				return runStatus(cmd.Context(), g)
+			}
+			every, err := watchInterval(list)
+			if err != nil {
+				return err
+			}
+			return watchStatus(cmd.Context(), g, every)
+		},
 	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again and again")
+	return cmd
 }
 
 func runStatus(ctx context.Context, g *globals) error {
@@ -64,6 +82,13 @@ func (g *globals) printStatus(st control.Status) error {
 	if err := g.printf("node %s, %s\n", plain(st.Node), plain(how)); err != nil {
 		return err
 	}
+	primary := "no primary known"
+	if st.Primary != "" {
+		primary = "primary " + st.Primary
+	}
+	if err := g.printf("epoch %d, %s\n", st.Epoch, plain(primary)); err != nil {
+		return err
+	}
 	for _, service := range slices.Sorted(maps.Keys(st.Sessions)) {
 		if err := g.printf("%s: %s\n", plain(service), count(uint64(max(st.Sessions[service], 0)), "connection")); err != nil {
 			return err
@@ -72,8 +97,23 @@ func (g *globals) printStatus(st control.Status) error {
 	if err := g.printf("\n"); err != nil {
 		return err
 	}
+	if err := g.printShards(st.Shards); err != nil {
+		return err
+	}
+	if err := g.printChannels(st); err != nil {
+		return err
+	}
+	for _, alarm := range st.Alarms {
+		if err := g.printf("\nALARM: %s\n", plain(alarm)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *globals) printShards(shards []control.ShardStatus) error {
 	t := newTable(g.stdout, "SHARD", "ROLE", "STATE", "EPOCH", "POSITION", "APPLIED", "LAG", "MAILBOXES", "MESSAGES", "BODIES", "DIGEST")
-	for _, s := range st.Shards {
+	for _, s := range shards {
 		lag := ""
 		if s.Applied < s.Position {
 			lag = time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Second / 10).String()
@@ -83,7 +123,7 @@ func (g *globals) printStatus(st control.Status) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	for _, s := range st.Shards {
+	for _, s := range shards {
 		if s.Reason != "" {
 			if err := g.printf("\nshard %d is %s: %s\n", s.Shard, plain(s.State), plain(s.Reason)); err != nil {
 				return err

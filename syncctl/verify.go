@@ -13,7 +13,10 @@ import (
 // maxListed bounds the violations that --json lists; all are counted.
 const maxListed = 10_000
 
-type verifyOptions struct{ deep bool }
+type verifyOptions struct {
+	deep             bool
+	against, account string
+}
 
 func newVerifyCommand(g *globals) *cobra.Command {
 	var opts verifyOptions
@@ -23,11 +26,31 @@ func newVerifyCommand(g *globals) *cobra.Command {
 		Long: `Verify recounts every counter, recomputes every digest and looks for every
 record. With --deep it also reads every body and compares it with its hash, and
 reads the whole log and checks its chain. It changes nothing and runs beside a
-server.`,
+server.
+
+With --against it compares this node with another instead, mailbox by mailbox, at
+one position of the log and without trust in the log: the digests that the nodes
+keep, or with --deep digests recomputed from every record.`,
 		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), g, opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			against, account := cmd.Flags().Changed("against"), cmd.Flags().Changed("account")
+			switch {
+			case against && opts.against == "":
+				return usagef("--against names no node")
+			case account && opts.account == "":
+				return usagef("--account names no account")
+			case against:
+				return runCompare(cmd.Context(), g, control.CompareRequest{Node: opts.against, Account: opts.account, Deep: opts.deep})
+			case account:
+				return usagef("--account goes with --against only")
+			}
+			return runVerify(cmd.Context(), g, opts)
+		},
 	}
-	cmd.Flags().BoolVar(&opts.deep, "deep", false, "read every body and the whole log")
+	f := cmd.Flags()
+	f.BoolVar(&opts.deep, "deep", false, "read every body and the whole log; with --against, recompute the digests")
+	f.StringVar(&opts.against, "against", "", "compare with this node")
+	f.StringVar(&opts.account, "account", "", "with --against: this account only")
 	return cmd
 }
 

@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"angarium/imapd"
 	"angarium/internal/buildinfo"
 	"angarium/internal/config"
 	"angarium/internal/obs"
 	"angarium/lmtpd"
+	"angarium/notify"
 )
 
 func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
@@ -21,7 +23,7 @@ func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
 	}
 	opts := imapd.Options{
 		Store: s.node.Store(), Auth: s.auth, TLS: tlsConfig, Plaintext: policies[c.PlaintextLogin],
-		Logger: s.log.With("part", "imap"), Hooks: s.metrics.imapHooks(), Version: buildinfo.Version(),
+		Logger: s.log.With("part", "imap"), Hooks: s.imapHooks(), Version: buildinfo.Version(),
 		Limits: imapd.Limits{
 			Connections: orUnlimited(c.MaxConnections), ConnectionsPerAddress: orUnlimited(c.MaxConnectionsPerIP),
 			SessionsPerAccount: orUnlimited(c.MaxConnectionsPerAccount),
@@ -33,6 +35,19 @@ func (s *server) imapOptions(tlsConfig *tls.Config) imapd.Options {
 		opts.Trace = s.trace
 	}
 	return opts
+}
+
+// imapHooks count what happens and tell of logins.
+func (s *server) imapHooks() imapd.Hooks {
+	h := s.metrics.imapHooks()
+	info := func(i imapd.SessionInfo) notify.SessionInfo {
+		return notify.SessionInfo{
+			Account: i.Account, Service: "imap", Session: i.Session, Client: i.Client.String(), Server: i.Server.String(), Time: time.Now(),
+		}
+	}
+	h.LoggedIn = func(i imapd.SessionInfo) { s.node.Login(info(i)) }
+	h.LoggedOut = func(i imapd.SessionInfo) { s.node.Logout(info(i)) }
+	return h
 }
 
 // trace records a session if the trace directory has a directory of its account's name.

@@ -15,7 +15,7 @@ import (
 type serveOptions struct {
 	data, config, node                 string
 	imap, imaps, lmtp, http, socketmap string
-	channel, join                      string
+	channel, join, nats                string
 }
 
 func newServeCommand() *cobra.Command {
@@ -48,6 +48,7 @@ Addresses are host:port or unix:PATH. Without a configuration file, naming a lis
 	f.StringVar(&opts.imaps, "imaps", "", "address for IMAP over TLS")
 	f.StringVar(&opts.lmtp, "lmtp", "", "address for LMTP")
 	f.StringVar(&opts.http, "http", "", "address for /livez, /readyz and /metrics")
+	f.StringVar(&opts.nats, "nats", "", "address for NATS clients that read the stream of events")
 	f.StringVar(&opts.channel, "channel-listen", "", "address at which other nodes join this one")
 	f.StringVar(&opts.join, "join-file", "", "file with the token of syncctl channel add: this node becomes a replica of the one that made it")
 	f.StringVar(&opts.socketmap, "socketmap", "", "address for Postfix socketmap lookups")
@@ -64,7 +65,7 @@ func (o *serveOptions) load(cmd *cobra.Command) (config.Config, error) {
 	}{
 		{"imap", o.imap, &cfg.IMAP.Listen}, {"imaps", o.imaps, &cfg.IMAP.ListenTLS}, {"lmtp", o.lmtp, &cfg.LMTP.Listen},
 		{"http", o.http, &cfg.HTTP.Listen}, {"socketmap", o.socketmap, &cfg.Socketmap.Listen},
-		{"channel-listen", o.channel, &cfg.Channel.Listen},
+		{"channel-listen", o.channel, &cfg.Channel.Listen}, {"nats", o.nats, &cfg.Notify.Listen},
 	}
 	if o.config != "" {
 		var err error

@@ -81,6 +81,7 @@ func startServer(ctx context.Context, cfg config.Config) (_ *server, err error) 
 	}
 	s.node, err = node.Open(ctx, node.Options{
 		Data: cfg.Server.DataDir, Config: cfg, Create: true, Serve: true, Logger: s.log, Version: buildinfo.Version(), Hooks: s.metrics.nodeHooks(),
+		TLS:      s.tlsConfig(),
 		Progress: s.notify.Status,
 	})
 	if err != nil {
@@ -120,10 +121,7 @@ func (s *server) makeProtocols() (err error) {
 	if s.auth, err = s.newAuthenticator(); err != nil {
 		return err
 	}
-	var tlsConfig *tls.Config
-	if s.certs != nil {
-		tlsConfig = s.certs.Config()
-	}
+	tlsConfig := s.tlsConfig()
 	if s.imap, err = imapd.New(s.imapOptions(tlsConfig)); err != nil {
 		return err
 	}
@@ -142,6 +140,14 @@ func (s *server) makeProtocols() (err error) {
 		},
 	})
 	return err
+}
+
+// tlsConfig is that of all listeners; nil without a certificate.
+func (s *server) tlsConfig() *tls.Config {
+	if s.certs == nil {
+		return nil
+	}
+	return s.certs.Config()
 }
 
 func (s *server) newAuthenticator() (*auth.Authenticator, error) {

@@ -35,6 +35,7 @@ func (c Config) Check() []Problem {
 	c.checkIMAP(&k)
 	c.checkLMTP(&k)
 	c.checkChannel(&k)
+	c.checkNotify(&k)
 	c.checkListeners(&k)
 	c.checkTLS(&k)
 	c.checkAuth(&k)
@@ -183,6 +184,17 @@ func (c Config) checkChannel(k *checks) {
 	atLeast(k, "channel.ack_timeout", "", ch.AckTimeout, Duration(1e8))
 }
 
+func (c Config) checkNotify(k *checks) {
+	n := c.Notify
+	k.oneOf("notify.content", n.Content, "none", "header", "body", "headerbody", "message")
+	if len(n.Listen) > 1 {
+		k.add("notify.listen", "name one", "%d addresses", len(n.Listen))
+	}
+	if n.TLS && c.TLS.Cert == "" {
+		k.add("notify.tls", "set tls.cert and tls.key", "there is no certificate")
+	}
+}
+
 // listener is an address of the file with its key.
 type listener struct {
 	key, text string
@@ -196,7 +208,7 @@ func (c Config) checkListeners(k *checks) {
 		list []string
 	}{
 		{"imap.listen", c.IMAP.Listen}, {"imap.listen_tls", c.IMAP.ListenTLS}, {"lmtp.listen", c.LMTP.Listen},
-		{"socketmap.listen", c.Socketmap.Listen}, {"http.listen", c.HTTP.Listen}, {"channel.listen", c.Channel.Listen},
+		{"socketmap.listen", c.Socketmap.Listen}, {"http.listen", c.HTTP.Listen}, {"channel.listen", c.Channel.Listen}, {"notify.listen", c.Notify.Listen},
 	} {
 		for _, text := range s.list {
 			address, err := ParseAddress(text)

@@ -11,6 +11,7 @@ type Config struct {
 	Socketmap Socketmap `toml:"socketmap" doc:"Recipient lookups for Postfix (socketmap_table(5))."`
 	HTTP      HTTP      `toml:"http" doc:"Health, readiness and metrics. Not for the public."`
 	Channel   Channel   `toml:"channel" doc:"Links to the other nodes of the site: replication."`
+	Notify    Notify    `toml:"notify" doc:"Events for other programs (docs/events.md)."`
 	TLS       TLS       `toml:"tls" doc:"The certificate of IMAP and LMTP."`
 	Auth      Auth      `toml:"auth" doc:"Passwords and the throttling of guesses."`
 	Logging   Logging   `toml:"logging" doc:"What the server says about itself, on standard error."`
@@ -99,6 +100,20 @@ type Channel struct {
 	Replicas   int      `toml:"replicas" doc:"How many replicas must have a write on disk before it is acknowledged, if a channel is set to acknowledge (syncctl channel set NAME --ack replica)."`
 	AckTimeout Duration `toml:"ack_timeout" doc:"How long a write waits for that."`
 	AckPolicy  string   `toml:"ack_policy" doc:"What happens when they do not answer in time: \"refuse\" the write, which is in the log all the same, or \"degrade\": go on alone until they are back, with an alarm."`
+}
+
+// Notify is the section [notify].
+type Notify struct {
+	Listen            []string `toml:"listen" doc:"Address at which NATS clients read the stream MAIL_NOTIFY: \"host:port\", one at most. They show credentials of syncctl consumer add. Empty: no stream."`
+	TLS               bool     `toml:"tls" doc:"Demand TLS there, with the certificate of [tls]."`
+	Groups            []string `toml:"groups" doc:"Groups of events in the stream: message, flags, mailbox, subscription, access. Empty: all."`
+	ExcludeFlags      []string `toml:"exclude_flags" doc:"Flags that the stream does not speak of."`
+	ExcludeSpecialUse []string `toml:"exclude_special_use" doc:"Special uses (RFC 6154) whose mailboxes the stream does not speak of; \"ALL\": no mailbox but INBOX."`
+	Content           string   `toml:"content" doc:"What the stream has of a new message: \"none\", \"header\", \"body\", \"headerbody\" or \"message\"."`
+	ContentSize       Size     `toml:"content_size" doc:"At most so much of it."`
+	MaxAge            Duration `toml:"max_age" doc:"How long an event stays in the stream."`
+	MaxSize           Size     `toml:"max_size" doc:"How much disk the stream may take; the oldest events go first."`
+	SinksFile         string   `toml:"sinks_file" doc:"File of further receivers: webhooks, programs, files. Empty: none."`
 }
 
 // TLS is the section [tls]. Load reads the files.

@@ -41,6 +41,10 @@ func Default() Config {
 		Channel: Channel{
 			Listen: []string{}, Boot: "cautious", Writes: "forward", Replicas: 1, AckTimeout: Duration(10 * time.Second), AckPolicy: "refuse",
 		},
+		Notify: Notify{
+			Listen: []string{}, Groups: []string{}, ExcludeFlags: []string{}, ExcludeSpecialUse: []string{}, Content: "none", ContentSize: 64 << 10,
+			MaxAge: Duration(7 * 24 * time.Hour), MaxSize: 1 << 30,
+		},
 		TLS: TLS{MinVersion: "1.2"},
 		Auth: Auth{
 			ScramIterations: 15_000, CacheTTL: Duration(5 * time.Minute), CacheEntries: 10_000, Throttle: true,

@@ -37,6 +37,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("POST "+control.PathRebuild, n.handleRebuild)
 	mux.HandleFunc("POST "+control.PathReload, n.handleReload)
 	n.siteHandlers(mux)
+	n.notifyHandlers(mux)
 	return mux
 }
 

@@ -223,7 +223,7 @@ func ackOf(kept string) string {
 // channelShards tells of both directions of a shard on a link.
 func (s *site) channelShards(l channel.LinkStatus, sh channel.ShardStatus, theirs channel.NodeState, ack string) []control.ChannelShard {
 	var list []control.ChannelShard
-	one := control.ChannelShard{Name: l.Peer, Shard: sh.Shard, Ack: ack}
+	one := control.ChannelShard{Name: l.Peer, Shard: sh.Shard, Ack: ack, LastSeen: l.LastSeen}
 	st, known := theirs.Shard(sh.Shard)
 	if known {
 		one.Role, one.Epoch, one.Applied, one.Digest = st.Claim.Role, st.Claim.Epoch, uint64(st.Claim.Applied), st.Claim.Digest

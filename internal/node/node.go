@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"angarium/internal/codec"
 	"angarium/internal/config"
 	"angarium/mailstore"
+	"angarium/notify/bus"
 )
 
 // Options says how to open a node.
@@ -25,6 +27,7 @@ type Options struct {
 	Logger  *slog.Logger
 	Version string
 	Hooks   Hooks
+	TLS     *tls.Config // for NATS clients, if the configuration demands TLS of them; may be nil
 	// Progress, if not nil, is told what takes long at the start.
 	Progress func(what string)
 }
@@ -51,6 +54,10 @@ type Node struct {
 	shards []*shard
 	store  *mailstore.Store
 	site   *site // nil: this node is alone
+
+	notification *notification // nil: no server runs
+	keysLock     sync.Mutex
+	keys         *bus.Keys // of consumers; nil until they are asked for
 
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
@@ -85,6 +92,11 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	if err := n.openLogServer(ctx); err != nil {
 		return nil, err
 	}
+	if opts.Serve {
+		if err := n.openNotification(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := n.openShards(ctx); err != nil {
 		return nil, err
 	}
@@ -95,6 +107,9 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	}
 	if err := n.openStore(); err != nil {
 		return nil, err
+	}
+	if n.notification != nil {
+		n.notification.notifier.Start()
 	}
 	if n.site != nil {
 		return n, n.site.open()
@@ -221,6 +236,7 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.site != nil {
 		errs = append(errs, n.site.close(ctx))
 	}
+	n.closeNotification()
 	for _, s := range n.shards {
 		errs = append(errs, s.close(ctx))
 	}

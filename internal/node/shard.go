@@ -68,6 +68,9 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 		return s, err
 	}
 	s.log = log
+	if n.notification != nil {
+		n.notification.notifier.Feed(number).Start(log, r)
+	}
 	s.follow()
 	return s, nil
 }
@@ -81,6 +84,9 @@ func (n *Node) replicaOptions(number int, dir string) replica.Options {
 	o := replica.Options{
 		Dir: dir, Shard: number, CacheBytes: int64(c.CacheSize), MemtableBytes: int(c.MemtableSize),
 		Logger: n.log.With("part", "replica", "shard", number),
+	}
+	if n.notification != nil {
+		o.Hooks.Committing = n.notification.notifier.Feed(number).Committing
 	}
 	if h.Applied != nil {
 		o.Hooks.Applied = func(envelopes, events, bytes int, took time.Duration) {

@@ -3,7 +3,6 @@ package salvage
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,34 +12,42 @@ import (
 	"angarium/mailstore"
 )
 
-// pending is something that may become possible when something else was done.
+// pending is something that may become possible when something else was done, and may be undone by it.
 type pending struct {
-	it  *item
-	try func(context.Context) (done bool, err error)
-	why func() string
+	it      *item
+	done    func() bool
+	try     func(context.Context) (changed bool, err error) // when it is not done; says in why what keeps it from being done
+	why     string
+	changed bool
 }
 
 // settle tries what is pending again and again, until nothing more can be done. So the outcome does not depend on the order, and a second run
 // finds nothing to do. rounds bounds it.
 func settle(ctx context.Context, list []*pending) error {
-	for rounds := len(list) + 1; rounds > 0; rounds-- {
-		progress := false
-		var left []*pending
+	progress := true
+	for rounds := len(list) + 1; rounds > 0 && progress; rounds-- {
+		progress = false
 		for _, p := range list {
-			done, err := p.try(ctx)
+			if p.done() {
+				continue
+			}
+			changed, err := p.try(ctx)
 			if err != nil {
 				return err
 			}
-			if progress = progress || done; !done {
-				left = append(left, p)
-			}
-		}
-		if list = left; !progress {
-			break
+			p.changed = p.changed || changed
+			progress = progress || changed
 		}
 	}
 	for _, p := range list {
-		p.it.skip("%s", p.why())
+		switch {
+		case !p.done():
+			p.it.skip("%s", p.why)
+		case p.changed:
+			p.it.applied++
+		default:
+			p.it.already++
+		}
 	}
 	return nil
 }
@@ -80,48 +87,28 @@ func (e *engine) renameMailboxes(ctx context.Context) error {
 }
 
 func (e *engine) rename(it *item, a *account, r event.Rename) *pending {
-	p := &pending{it: it}
-	changed, refused, taken := false, "", "the name is taken"
-	p.why = func() string {
-		switch {
-		case refused != "":
-			return refused
-		case a.boxes[r.Mailbox] == nil:
-			return "the mailbox is gone"
-		}
-		return taken
-	}
+	p := &pending{it: it, why: "the mailbox is gone"}
+	p.done = func() bool { return a.boxes[r.Mailbox] != nil && a.boxes[r.Mailbox].name == r.Name }
 	p.try = func(ctx context.Context) (bool, error) {
 		b := a.boxes[r.Mailbox]
-		if b == nil || refused != "" {
+		switch {
+		case b == nil:
+			return false, nil
+		case a.names[r.Name] != nil:
+			p.why = "the name is taken"
+			return false, nil
+		case b.name == mailstore.Inbox || strings.HasPrefix(r.Name, b.name+mailstore.Separator):
+			p.why = "the mailbox cannot get this name now"
 			return false, nil
 		}
-		if b.name == r.Name {
-			if !changed {
-				it.already++
-			}
-			return true, nil
+		err := e.renameNow(ctx, a, b, r.Name)
+		if err != nil && fatal(ctx, err) {
+			return false, err
 		}
-		if a.names[r.Name] != nil {
-			return false, nil
+		if err != nil {
+			p.why = err.Error()
 		}
-		if strings.HasPrefix(r.Name, b.name+mailstore.Separator) || b.name == mailstore.Inbox {
-			refused = "the mailbox cannot get this name now"
-			return false, nil
-		}
-		if err := e.renameNow(ctx, a, b, r.Name); err != nil {
-			if fatal(ctx, err) {
-				return false, err
-			}
-			taken = err.Error()
-			if !errors.Is(err, mailstore.ErrMailboxExists) { // which may become free yet
-				refused = taken
-			}
-			return false, nil
-		}
-		changed = true
-		it.applied++
-		return true, nil
+		return err == nil, nil
 	}
 	return p
 }
@@ -296,17 +283,10 @@ func (e *engine) subscribe(ctx context.Context, it *item, a *account, v *event.S
 
 func (e *engine) setUse(it *item, b *box, v *event.SpecialUseSet) *pending {
 	p := &pending{it: it}
-	why := "another mailbox has the special use"
-	refused := false
-	p.why = func() string { return why }
+	p.done = func() bool { return sameSet(b.uses, v.SpecialUse) }
 	p.try = func(ctx context.Context) (bool, error) {
-		switch {
-		case refused:
-			return false, nil
-		case sameSet(b.uses, v.SpecialUse):
-			it.already++
-			return true, nil
-		case b.account.taken(v.SpecialUse, b) != nil:
+		if b.account.taken(v.SpecialUse, b) != nil {
+			p.why = "another mailbox has the special use"
 			return false, nil
 		}
 		if !e.dry {
@@ -315,12 +295,11 @@ func (e *engine) setUse(it *item, b *box, v *event.SpecialUseSet) *pending {
 				return false, err
 			}
 			if err != nil {
-				refused, why = true, err.Error()
+				p.why = err.Error()
 				return false, nil
 			}
 		}
 		b.uses = v.SpecialUse
-		it.applied++
 		return true, nil
 	}
 	return p
