@@ -19,8 +19,18 @@ func (r *Replica) HasBody(guid event.GUID) (bool, error) {
 	return b != nil, err
 }
 
-// ReadBody gives a message as it was received. Damage is noticed by checksums and gives an error, never wrong bytes.
+// ReadBody gives a message as it was received. Damage is noticed by checksums and gives an error, never wrong bytes, unless Hooks.Heal
+// has the body.
 func (r *Replica) ReadBody(guid event.GUID) ([]byte, error) {
+	raw, err := r.ReadBodyHere(guid)
+	if err != nil && !errors.Is(err, ErrNoBody) && r.opts.Hooks.Heal != nil {
+		return r.heal(guid, err)
+	}
+	return raw, err
+}
+
+// ReadBodyHere is ReadBody without help from elsewhere.
+func (r *Replica) ReadBodyHere(guid event.GUID) ([]byte, error) {
 	b, err := state.GetBody(r.Reader(), guid)
 	if err != nil {
 		return nil, err
@@ -29,6 +39,19 @@ func (r *Replica) ReadBody(guid event.GUID) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s", ErrNoBody, guid)
 	}
 	return r.readBody(guid, b)
+}
+
+// heal gives a body that is damaged here from elsewhere.
+func (r *Replica) heal(guid event.GUID, damage error) ([]byte, error) {
+	raw, err := r.opts.Hooks.Heal(guid)
+	if err == nil && event.GUID(sha256.Sum256(raw)) != guid {
+		err = errors.New("what came instead does not hash to its GUID")
+	}
+	if err != nil {
+		return nil, errors.Join(damage, fmt.Errorf("heal body %s: %w", guid, err))
+	}
+	r.opts.Logger.Error("a damaged body was read from elsewhere", "shard", r.opts.Shard, "guid", guid.String(), "damage", damage)
+	return raw, nil
 }
 
 func (r *Replica) readBody(guid event.GUID, b *state.Body) ([]byte, error) {

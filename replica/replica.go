@@ -37,6 +37,8 @@ type Hooks struct {
 	Applied func(envelopes, events, bytes int, took time.Duration)
 	Synced  func(segments int, took time.Duration, err error)
 	Halted  func(error)
+	// Heal gives the bytes of a body that cannot be read here, from where else it is kept. They are compared with the GUID.
+	Heal func(guid event.GUID) ([]byte, error)
 	// Committing is told of each batch before it is committed, with a reader of the state before it; what it returns is called when
 	// it is committed.
 	Committing func(batch []eventlog.Envelope, changes []state.Change, before state.Reader) (committed func())

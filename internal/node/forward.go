@@ -107,6 +107,7 @@ func (s *site) register() {
 	s.hub.Handle(callPromote, s.answerPromote)
 	s.hub.Handle(callView, s.answerView)
 	s.hub.Handle(callThaw, s.answerThaw)
+	s.hub.Handle(callBody, s.answerBody)
 	s.hub.HandleStream(streamView, s.answerRows)
 }
 

@@ -85,6 +85,9 @@ func (n *Node) replicaOptions(number int, dir string) replica.Options {
 		Dir: dir, Shard: number, CacheBytes: int64(c.CacheSize), MemtableBytes: int(c.MemtableSize),
 		Logger: n.log.With("part", "replica", "shard", number),
 	}
+	if n.opts.Serve {
+		o.Hooks.Heal = func(guid event.GUID) ([]byte, error) { return n.bodyElsewhere(number, guid) }
+	}
 	if n.notification != nil {
 		o.Hooks.Committing = n.notification.notifier.Feed(number).Committing
 	}

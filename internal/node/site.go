@@ -8,11 +8,14 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"angarium/channel"
 	"angarium/eventlog"
+	"angarium/eventlog/event"
 	"angarium/internal/control"
+	"angarium/replica"
 )
 
 const (
@@ -35,7 +38,8 @@ type site struct {
 	done   sync.WaitGroup
 	wake   chan struct{} // has an element when something changed; capacity 1
 
-	views views
+	views  views
+	healed atomic.Uint64 // bodies that were read from a peer because they are damaged here
 
 	turn sync.Mutex // held while the role changes, or is looked at to change it
 
@@ -339,8 +343,14 @@ func (s *site) unfollowPeer(name string) {
 	}
 }
 
-// heed looks at how following goes: where the logs have parted, or the other no longer reaches back, the replica is fetched anew.
+// heed looks at how following goes: where the logs have parted, the other no longer reaches back, or this replica is halted, the replica is
+// fetched anew.
 func (s *site) heed(ctx context.Context, p *channel.Peer) error {
+	for _, sh := range s.node.shards {
+		if err := sh.replica.Err(); errors.Is(err, replica.ErrHalted) && !errors.Is(err, event.ErrNewer) {
+			s.fetchSoon(p, sh.number, err.Error())
+		}
+	}
 	for _, st := range p.Status(ctx).Shards {
 		if st.Follow == nil {
 			continue

@@ -102,6 +102,9 @@ func (s *site) alarms(r role) []string {
 	if busy {
 		list = append(list, "the replica is being fetched from another node")
 	}
+	if n := s.healed.Load(); n > 0 {
+		list = append(list, fmt.Sprintf("%d reads of damaged bodies were answered by another node since the start: see syncctl verify --deep, then syncctl resync", n))
+	}
 	for shard, dir := range s.node.unsalvaged() {
 		list = append(list, fmt.Sprintf("shard %d: what was set aside in %s is not carried over yet", shard, dir))
 	}

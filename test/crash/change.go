@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"angarium/mailstore"
 )
 
 // op is a command: what it changes, if it is carried out.
@@ -191,7 +193,33 @@ func (o *op) apply() {
 }
 
 // resolve finds out whether a command that was under way when the server died was carried out, and makes its changes if so.
+//
+// A command is carried out whole or not at all in each shard: what goes to accounts of several shards may be done in some of them.
 func (o *op) resolve(w world) {
+	for _, part := range o.byShard() {
+		part.resolveWhole(w)
+	}
+}
+
+// byShard splits a command into what it does in each shard.
+func (o *op) byShard() []*op {
+	parts := map[int]*op{}
+	var list []*op
+	for _, c := range o.changes {
+		a, _ := c.about()
+		shard := mailstore.ShardOf(a.name, a.m.shards)
+		if parts[shard] == nil {
+			part := *o
+			part.changes = nil
+			parts[shard] = &part
+			list = append(list, &part)
+		}
+		parts[shard].changes = append(parts[shard].changes, c)
+	}
+	return list
+}
+
+func (o *op) resolveWhole(w world) {
 	var got [4][]string
 	for _, c := range o.changes {
 		a, about := c.about()

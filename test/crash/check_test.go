@@ -18,7 +18,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	m := newModel(1)
+	m := newModel(1, 1)
 	s := &scene{m: m, a: m.accounts[0]}
 	s.inbox = s.a.boxes["INBOX"]
 	s.other = s.a.addBox("Other", 1)

@@ -20,7 +20,7 @@ func TestServerKeepsItsPromisesWhenKilled(t *testing.T) {
 	}
 	err := run(ctx, options{
 		Rounds: 5, Seed: uint64(time.Now().UnixNano()), Bin: bin, Dir: dir, MaxLoad: 500 * time.Millisecond, RebuildEvery: 3,
-		Accounts: 3, Workers: 2, Deliverers: 2, Out: t.Output(),
+		Shards: 3, Accounts: 3, Workers: 2, Deliverers: 2, Out: t.Output(),
 	})
 	if err != nil {
 		t.Fatal(err)

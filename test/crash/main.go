@@ -23,6 +23,7 @@ type options struct {
 	MaxLoad time.Duration
 	// RebuildEvery is after how many rounds the replica is removed, 0 for never.
 	RebuildEvery int
+	Shards       int // 0 or 1: the default store
 	Accounts     int // at least 1
 	Workers      int // IMAP clients of each account
 	Deliverers   int // LMTP clients
@@ -46,6 +47,7 @@ func command(ctx context.Context) (err error) {
 	flag.StringVar(&opts.Dir, "dir", "", "directory to work in, which is kept; empty makes one, which is kept after a failure only")
 	flag.DurationVar(&opts.MaxLoad, "load", 1500*time.Millisecond, "longest time between a start and a kill")
 	flag.IntVar(&opts.RebuildEvery, "rebuild", 5, "remove the replica every so many rounds; 0: never")
+	flag.IntVar(&opts.Shards, "shards", 1, "shards of the store")
 	flag.IntVar(&opts.Accounts, "accounts", 5, "accounts")
 	flag.IntVar(&opts.Workers, "workers", 2, "IMAP clients of each account")
 	flag.IntVar(&opts.Deliverers, "deliverers", 3, "LMTP clients")

@@ -20,6 +20,7 @@ type model struct {
 	pending  []*op                        // commands that were under way when the server died
 	failures []string
 	serial   int
+	shards   int
 }
 
 // account is an account of the model.
@@ -57,8 +58,8 @@ type message struct {
 	checked bool   // its octets were compared with those sent
 }
 
-func newModel(accounts int) *model {
-	m := &model{bodies: map[string][sha256.Size]byte{}}
+func newModel(accounts, shards int) *model {
+	m := &model{shards: max(shards, 1), bodies: map[string][sha256.Size]byte{}}
 	for i := range accounts {
 		a := &account{m: m, name: fmt.Sprintf("user%d@crash.test", i+1), boxes: map[string]*box{}, used: map[string]map[uint32]bool{}, history: map[string][]string{}}
 		a.addBox("INBOX", 0)

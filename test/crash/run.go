@@ -22,8 +22,13 @@ type harness struct {
 
 // run does all rounds. Its error tells of every promise that was found broken.
 func run(ctx context.Context, opts options) (err error) {
+	if opts.Shards > 1 {
+		if err := configure(opts.Dir, opts.Shards); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(opts.Out, "seed %d, %d rounds in %s\n", opts.Seed, opts.Rounds, opts.Dir)
-	h := &harness{opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)), m: newModel(opts.Accounts)}
+	h := &harness{opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)), m: newModel(opts.Accounts, opts.Shards)}
 	defer func() {
 		if h.s != nil {
 			h.s.kill()
@@ -183,8 +188,10 @@ func (h *harness) rebuild(ctx context.Context, before world) error {
 	if err := verifyOffline(ctx, h.opts.Bin, data); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(data, "shard-0")); err != nil {
-		return err
+	for shard := range max(h.opts.Shards, 1) {
+		if err := os.RemoveAll(filepath.Join(data, fmt.Sprintf("shard-%d", shard))); err != nil {
+			return err
+		}
 	}
 	if err := h.restart(ctx); err != nil {
 		return err

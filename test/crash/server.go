@@ -62,6 +62,9 @@ func launch(bin, dir string) (*server, error) {
 		return nil, err
 	}
 	s.cmd = exec.Command(filepath.Join(bin, "angarium"), "serve", "--data", s.data, "--imap", s.imap, "--lmtp", s.lmtp)
+	if _, err := os.Stat(configPath(dir)); err == nil {
+		s.cmd.Args = append(s.cmd.Args, "--config", configPath(dir))
+	}
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err == nil {
@@ -73,6 +76,14 @@ func launch(bin, dir string) (*server, error) {
 	}
 	go s.watch(out)
 	return s, nil
+}
+
+func configPath(dir string) string { return filepath.Join(dir, "angarium.toml") }
+
+// configure writes the configuration of a store of several shards.
+func configure(dir string, shards int) error {
+	text := fmt.Sprintf("[server]\nshards = %d\n[http]\nlisten = []\n", shards)
+	return os.WriteFile(configPath(dir), []byte(text), 0o600)
 }
 
 // watch waits for the word that the server serves, and for its end.
