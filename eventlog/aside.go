@@ -36,8 +36,8 @@ func WriteAside(w io.Writer, messages iter.Seq2[Message, error]) (count int, err
 	return count, nil
 }
 
-// ReadAside gives the envelopes of a file that WriteAside wrote. Each is checked by itself, and ErrCorrupt ends them where one is
-// damaged or cut short.
+// ReadAside gives the envelopes of a file that WriteAside wrote. ErrCorrupt ends them where one is damaged, cut short, or does not continue
+// the one before.
 func ReadAside(r io.Reader) iter.Seq2[Envelope, error] {
 	return func(yield func(Envelope, error) bool) {
 		b := bufio.NewReader(r)
@@ -46,11 +46,16 @@ func ReadAside(r io.Reader) iter.Seq2[Envelope, error] {
 			yield(Envelope{}, fmt.Errorf("%w: not a file of envelopes that were set aside", ErrCorrupt))
 			return
 		}
+		var last Envelope
 		for {
 			env, err := readAside(b)
 			if errors.Is(err, io.EOF) {
 				return
 			}
+			if err == nil && last.Position > 0 && (env.Position != last.Position+1 || env.PrevHash != last.Hash) {
+				err = fmt.Errorf("%w: the envelope at %d does not continue the one at %d", ErrCorrupt, env.Position, last.Position)
+			}
+			last = env
 			if !yield(env, err) || err != nil {
 				return
 			}

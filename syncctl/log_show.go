@@ -10,17 +10,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"angarium/internal/control"
+	"angarium/internal/node"
 )
 
 func newLogShowCommand(g *globals) *cobra.Command {
 	var q control.LogQuery
+	var file string
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show the events of the log",
 		Long: `Show the events of the log, one a line: time, shard:position/index, kind,
 account, who did it, and what. Bodies and credentials are left out. --from and
 --to are positions and belong to one shard. With --follow it goes on until it is
-interrupted.`,
+interrupted. --file shows what an old primary set aside when it came back
+(aside/…/tail.log below its data directory) instead of the log.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -29,11 +32,15 @@ interrupted.`,
 			case q.To > 0 && q.Follow:
 				return usagef("--follow has no end: --to does not go with it")
 			}
+			if file != "" {
+				return runLogShowFile(g, file, q)
+			}
 			return runLogShow(cmd.Context(), g, q)
 		},
 	}
 	shardFlag(cmd, &q.Shard)
 	f := cmd.Flags()
+	f.StringVar(&file, "file", "", "show this file of envelopes that were set aside")
 	f.Uint64Var(&q.From, "from", 0, "first position (default the oldest held)")
 	f.Uint64Var(&q.To, "to", 0, "last position (default the newest)")
 	f.Uint64Var(&q.Limit, "limit", 0, "show at most so many events (default all)")
@@ -68,6 +75,21 @@ func runLogShow(ctx context.Context, g *globals, q control.LogQuery) error {
 		}
 		return errors.Join(err, p.out.Flush())
 	})
+}
+
+// runLogShowFile shows a file of what was set aside. It needs no data directory.
+func runLogShowFile(g *globals, file string, q control.LogQuery) error {
+	p := &logPrinter{g: g, meter: &meter{}, out: bufio.NewWriter(g.stdout), limit: q.Limit}
+	err := node.ShowAside(file, max(q.Shard, 0), q.Account, q.Kind, func(e control.LogEvent) error {
+		if e.Position < q.From || q.To > 0 && e.Position > q.To {
+			return nil
+		}
+		return p.print(e)
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return errors.Join(err, p.out.Flush())
 }
 
 // errEnough ends a listing at its limit.

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -64,4 +65,32 @@ func describe(v reflect.Value) any {
 		return hex.EncodeToString(v.Bytes())
 	}
 	return v.Interface()
+}
+
+// ShowAside gives the events of a file of envelopes that were set aside (eventlog.WriteAside), as the log itself is shown. account and kind,
+// when not empty, choose among them. Its end is an error of fn, or what is wrong with the file.
+func ShowAside(path string, shard int, account, kind string, fn func(control.LogEvent) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("show what was set aside: %w", err)
+	}
+	defer f.Close()
+	keep := func(e event.Entry) bool {
+		return (account == "" || e.Event.AccountName() == account) && (kind == "" || e.Event.Kind().String() == kind)
+	}
+	for env, err := range eventlog.ReadAside(f) {
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		list, err := logEvents(shard, &env, keep)
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			if err := fn(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
