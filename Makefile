@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO    ?= go
 PKGS  ?= ./...
 
-.PHONY: help build demo test race fuzz sim crash bench lint cover docs clients clean
+.PHONY: help build demo test race fuzz sim crash chaos bench lint cover docs clients clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ sim: ## Simulated power cuts, faults and histories at full length
 
 crash: build ## Kill -9 under load, 200 rounds; ROUNDS=n changes that
 	$(GO) run ./test/crash -rounds $(or $(ROUNDS),200)
+
+chaos: build ## Two nodes under kills, switchovers and a failing link, 200 rounds; ROUNDS=n and SEED=n change that
+	$(GO) run ./test/chaos -rounds $(or $(ROUNDS),200) -seed $(or $(SEED),0) -bin bin
 
 clients: build ## Real clients and servers against it: Postfix, mbsync, curl, imaplib (installs them)
 	test/clients/run.sh

@@ -65,6 +65,7 @@ func handleAppend(s *session, ctx context.Context) (reply, error) {
 	if err != nil {
 		return reply{}, s.tryCreate(err)
 	}
+	s.ownMessages(res.Mailbox, res.First, res.Count)
 	uids := wire.NumSet{}
 	uids.Add(res.First, res.First+uint32(res.Count)-1)
 	return reply{fmt.Sprintf("APPENDUID %d %s", res.UIDValidity, uids), "Message appended"}, nil

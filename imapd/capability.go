@@ -59,6 +59,9 @@ func capabilityTable() []capability {
 		{"SEARCHRES", "5182", nil},
 		{"CONDSTORE", "7162", nil},
 		{"QRESYNC", "7162", nil},
+		{"WITHIN", "5032", nil},
+		{"SAVEDATE", "8514", nil},
+		{"NOTIFY", "5465", nil},
 	}...)
 }
 

@@ -61,6 +61,7 @@ func sessionCommands() []command {
 		{"AUTHENTICATE", notAuthenticated, updatesNone, handleAuthenticate},
 		{"ENABLE", loggedIn, updatesAll, handleEnable},
 		{"IDLE", loggedIn, updatesAll, handleIdle},
+		{"NOTIFY", loggedIn, updatesAll, handleNotify},
 		{"CHECK", selectedState, updatesAll, handleNoop},
 	}
 }

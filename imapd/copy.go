@@ -23,6 +23,7 @@ func (s *session) copy(ctx context.Context, byUID bool) (reply, error) {
 	if len(res.Source) == 0 {
 		return reply{"", "COPY completed; there was nothing to copy"}, nil
 	}
+	s.ownCopies(ctx, to, res)
 	return reply{copyUID(res), "COPY completed"}, nil
 }
 

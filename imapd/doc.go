@@ -9,8 +9,11 @@
 //
 // # What the package guarantees
 //
-// A connection that waits costs one goroutine and no buffers. While it idles (RFC 2177) in a mailbox, one more goroutine waits
-// for changes; nothing polls.
+// A connection that waits costs one goroutine and no buffers. While it idles (RFC 2177) in a mailbox, or listens for what it
+// asked for with NOTIFY (RFC 5465), one more goroutine waits for changes; nothing polls.
+//
+// NOTIFY keeps no picture of the account: the replica gathers what has changed since the session looked, as the last state of each mailbox and
+// no more of them than Limits.NotifyMailboxes. A client that reads slowly gets fewer responses, never old ones.
 //
 // Before login nothing reaches the store but the lookup of a credential, and little memory can be tied up (wire.PreAuthLimits).
 //

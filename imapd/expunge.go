@@ -46,7 +46,7 @@ func (s *session) expunge(ctx context.Context, uids event.UIDSet) (reply, error)
 	if err != nil {
 		return reply{}, err
 	}
-	if err := s.writeUpdates(ctx, true); err != nil {
+	if err := s.writeChanges(ctx, s.wanted()|messageExpunge); err != nil {
 		return reply{}, err
 	}
 	return reply{s.goneCode(gone), "EXPUNGE completed"}, nil
@@ -55,7 +55,7 @@ func (s *session) expunge(ctx context.Context, uids event.UIDSet) (reply, error)
 // goneCode is the response code for an OK after messages were removed: the client may then forget about all that
 // happened up to this modseq (RFC 7162, section 3.2.7).
 func (s *session) goneCode(gone event.UIDSet) string {
-	if !s.qresync || len(gone) == 0 {
+	if !s.qresync || len(gone) == 0 || s.box.withheld != 0 {
 		return ""
 	}
 	return fmt.Sprintf("HIGHESTMODSEQ %d", s.box.snap.Mailbox.HighestModseq)

@@ -135,6 +135,8 @@ func FuzzSession(f *testing.F) {
 		"a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% \"a*\") RETURN (STATUS (MESSAGES SIZE))\r\nb LSUB \"\" *\r\nc LIST \"\" \"\"\r\n",
 		"a CREATE a/b (USE (\\Junk))\r\nb RENAME a c\r\nc SUBSCRIBE c/b\r\nd STATUS c/b (UIDNEXT HIGHESTMODSEQ)\r\ne DELETE c/b\r\nf UNSUBSCRIBE c/b\r\n",
 		"a IDLE\r\nDONE\r\nb IDLE\r\nx\r\nc NAMESPACE\r\nd UNSELECT\r\ne EXPUNGE\r\n",
+		"a SELECT INBOX\r\nb NOTIFY SET STATUS (selected (MessageNew (UID BODY.PEEK[]<0.9>) MessageExpunge FlagChange)) (subtree (a b) (MailboxName)) (subscribed NONE)\r\n" +
+			"c CREATE a/x\r\nd COPY 1:* INBOX\r\ne EXPUNGE\r\nf NOTIFY NONE\r\ng NOTIFY SET (inboxes (x))\r\n",
 		"a STARTTLS\r\nb NOOP\r\n",
 		"a FETCH ((((\r\n\r\n \r\n* x\r\na {3+}\r\nabc\r\na \"{3+}\r\n",
 	} {

@@ -27,6 +27,9 @@ func handleIdle(s *session, ctx context.Context) (reply, error) {
 	defer stop()
 	deadline := time.Now().Add(s.srv.opts.Limits.Autologout)
 	for {
+		if err := s.tellNews(ctx); err != nil {
+			return reply{}, err
+		}
 		if err := s.writeUpdates(ctx, true); err != nil {
 			return reply{}, err
 		}
@@ -57,17 +60,24 @@ func (s *session) endIdle() (reply, error) {
 	return reply{text: "Idle completed"}, nil
 }
 
-// interruptOnChange wakes the reader whenever the selected mailbox has changed, until stop, which waits for the end of that.
+// interruptOnChange wakes the reader whenever the selected mailbox has changed, until stop. What NOTIFY watches wakes it already.
 func (s *session) interruptOnChange() (stop func()) {
-	if s.box == nil {
+	if s.box == nil || s.stopWaking != nil {
 		return func() {}
 	}
-	changed, end, ended := s.box.changed(), make(chan struct{}), make(chan struct{})
+	return s.interruptOn(s.box.changed(), nil)
+}
+
+// interruptOn wakes the reader whenever one of two channels gives a value, until stop, which waits for the end of that.
+func (s *session) interruptOn(box, account <-chan struct{}) (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
 			select {
-			case <-changed:
+			case <-box:
+				s.r.Interrupt()
+			case <-account:
 				s.r.Interrupt()
 			case <-end:
 				return

@@ -82,6 +82,22 @@ func (req *listRequest) matches(name string, oneLevel bool) bool {
 }
 
 func (s *session) writeList(req *listRequest, e *listEntry) {
+	s.writeListed(req, e)
+	if req.recursive && e.below {
+		s.enc.Raw(` ("CHILDINFO" (`)
+		for i, option := range req.selection() {
+			if i > 0 {
+				s.enc.SP()
+			}
+			s.enc.Raw(`"` + option + `"`)
+		}
+		s.enc.Raw("))")
+	}
+	s.enc.CRLF()
+}
+
+// writeListed writes attributes and name of a LIST response, whose end is left to the caller.
+func (s *session) writeListed(req *listRequest, e *listEntry) {
 	attrs := make([]string, 0, 4)
 	switch {
 	case e.box == nil && (req.extended || s.rev2):
@@ -101,17 +117,6 @@ func (s *session) writeList(req *listRequest, e *listEntry) {
 		attrs = append(attrs, e.box.SpecialUse...)
 	}
 	s.enc.Raw("* LIST ").Flags(attrs).Raw(` "` + mailstore.Separator + `" `).Mailbox(e.name)
-	if req.recursive && e.below {
-		s.enc.Raw(` ("CHILDINFO" (`)
-		for i, option := range req.selection() {
-			if i > 0 {
-				s.enc.SP()
-			}
-			s.enc.Raw(`"` + option + `"`)
-		}
-		s.enc.Raw("))")
-	}
-	s.enc.CRLF()
 }
 
 // selection names the selection options for CHILDINFO.

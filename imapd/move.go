@@ -22,7 +22,8 @@ func (s *session) move(ctx context.Context, byUID bool) (reply, error) {
 		return reply{"", "MOVE completed; there was nothing to move"}, nil
 	}
 	s.enc.Status("*", "OK", copyUID(res), "moved")
-	if err := s.writeUpdates(ctx, true); err != nil {
+	s.ownCopies(ctx, to, res)
+	if err := s.writeChanges(ctx, s.wanted()|messageExpunge); err != nil {
 		return reply{}, err
 	}
 	return reply{s.goneCode(res.Source), "MOVE completed"}, nil

@@ -63,6 +63,8 @@ type Limits struct {
 	MessageBytes   int64 // of one message in APPEND, the APPENDLIMIT (RFC 7889) [that of the Store]
 	AppendBytes    int64 // bytes of messages being uploaded on all connections together [512 MiB]
 	ListPatterns   int   // patterns of one LIST [100]
+	// NotifyMailboxes bounds the mailboxes and subscriptions of which a session has not been told yet what it asked for with NOTIFY [1,000].
+	NotifyMailboxes int
 }
 
 // SessionInfo says whose session it is.
@@ -114,6 +116,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&l.MessageBytes, o.Store.MaxMessage())
 	setDefault(&l.AppendBytes, 512<<20)
 	setDefault(&l.ListPatterns, 100)
+	setDefault(&l.NotifyMailboxes, 1000)
 	h := &o.Hooks
 	setSession := func(f *func(SessionInfo)) {
 		if *f == nil {

@@ -45,6 +45,7 @@ func (s *session) selectMailbox(ctx context.Context, readOnly bool) (reply, erro
 	}
 	snap := mb.Snapshot()
 	s.box = &selected{mb: mb, told: snap.List, snap: snap}
+	s.rewatch()
 	s.writeSummary(snap, req)
 	if req.qresync != nil {
 		if err := s.resync(snap, req.qresync); err != nil {

@@ -123,7 +123,7 @@ func (b *selected) vanished(since uint64, known event.UIDSet, matched uint32) (e
 		return b.without(intersectUIDs(known, event.UIDSet{{First: matched + 1, Last: lastUID}})), nil
 	}
 	gone := intersectUIDs(known, mergeUIDs(ranges))
-	if b.pending || b.mb.Snapshot() != b.snap {
+	if b.withheld&messageExpunge != 0 || b.mb.Snapshot() != b.snap {
 		gone = b.without(gone) // what was expunged since is told by EXPUNGE or VANISHED, which change the numbering
 	}
 	return gone, nil

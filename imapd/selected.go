@@ -18,18 +18,20 @@ import (
 //
 // Two rules keep it simple:
 //   - Everything that came or changed is told before a command looks at messages (session.catchUp). What was expunged
-//     is told only where EXPUNGE is allowed; until then it keeps its place in told, with its last known flags.
+//     is told only where EXPUNGE is allowed; until then it keeps its place in told, with its last known flags. What NOTIFY
+//     leaves out is not told, nor is it in told.
 //   - Data comes from the store, numbers and flags from told. A message that is in told and no longer in the store has
 //     flags and a UID, and no record and no body.
 type selected struct {
 	mb       *mailstore.Mailbox
 	told     view.List
 	snap     *replica.Snapshot // what told was compared with last
-	pending  bool              // told holds messages that snap does not
+	withheld notifyEvents      // what happened up to snap and is not in told
 	keywords []string          // the mailbox's table as far as told by FLAGS
 	recent   event.UIDSet      // \Recent in this session; empty in rev2 mode
 	text     map[flagKey]string
 	body     bodyCache
+	own      event.UIDSet // new messages that the session itself made, and that it is not told of by FETCH
 }
 
 // errMailboxDeleted ends the connection, after BYE: IMAP has no response that says that the selected mailbox is no longer
@@ -47,6 +49,7 @@ func (s *session) unselect(ctx context.Context) {
 		return
 	}
 	s.box, s.saved = nil, wire.NumSet{}
+	s.rewatch()
 	b.body.drop()
 	// The worst that comes of an error is that messages are \Recent once more.
 	if err := b.mb.KeepRecent(ctx); err != nil && !errors.Is(err, mailstore.ErrNoMailbox) {
@@ -118,7 +121,7 @@ func (b *selected) among(uids event.UIDSet) iter.Seq2[int, state.Live] {
 
 // anyGone says whether one of the messages that the client asked for has been expunged meanwhile.
 func (b *selected) anyGone(uids event.UIDSet) bool {
-	if !b.pending && b.snap == b.mb.Snapshot() {
+	if b.withheld&messageExpunge == 0 && b.snap == b.mb.Snapshot() {
 		return false
 	}
 	list := b.mb.Snapshot().List

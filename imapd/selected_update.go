@@ -9,9 +9,18 @@ import (
 	"angarium/replica/view"
 )
 
-// writeUpdates tells the client what happened to the selected mailbox since it was told last: EXPUNGE or VANISHED if
-// allowed now, EXISTS and RECENT, FETCH of flags. Without a mailbox it does nothing.
-func (s *session) writeUpdates(_ context.Context, allowExpunge bool) error {
+// writeUpdates tells the client what happened to the selected mailbox since it was told last, as far as it wants to know: EXPUNGE or
+// VANISHED if allowed now, EXISTS and RECENT, FETCH of flags. Without a mailbox it does nothing.
+func (s *session) writeUpdates(ctx context.Context, allowExpunge bool) error {
+	tell := s.wanted()
+	if !allowExpunge {
+		tell &^= messageExpunge
+	}
+	return s.writeChanges(ctx, tell)
+}
+
+// writeChanges tells what is in tell of what happened to the selected mailbox; the rest is withheld.
+func (s *session) writeChanges(ctx context.Context, tell notifyEvents) error {
 	b := s.box
 	if b == nil {
 		return nil
@@ -21,32 +30,61 @@ func (s *session) writeUpdates(_ context.Context, allowExpunge bool) error {
 		s.bye("", "The selected mailbox was deleted")
 		return errMailboxDeleted
 	}
-	if snap == b.snap && !(b.pending && allowExpunge) {
+	if tell == 0 || snap == b.snap && b.withheld&tell == 0 {
 		return nil
 	}
 	d := view.Diff(b.told, snap.List)
 	flags := b.sameFlags(d.Changed)
-	switch {
-	case len(d.Expunged) == 0:
-		b.told, b.pending = snap.List, false
-	case allowExpunge:
+	if tell&messageExpunge != 0 {
 		s.writeExpunged(d.Expunged)
-		b.told, b.pending = snap.List, false
-	default: // what was expunged keeps its place
-		b.told, b.pending = b.told.Set(d.Changed...).Append(d.Appended...), true
 	}
-	b.snap = snap
+	b.advance(&d, snap, tell)
+	if tell&(messageNew|flagChange) == 0 {
+		return s.enc.Err()
+	}
 	s.tellKeywords(snap)
-	if len(d.Appended) > 0 {
+	if tell&messageNew != 0 && len(d.Appended) > 0 {
 		s.writeExists(snap)
+		if s.fetchesNew() {
+			s.fetchNew(ctx, event.UIDSet{{First: d.Appended[0].UID, Last: lastUID}})
+		}
+	}
+	if tell&flagChange == 0 {
+		return s.enc.Err()
 	}
 	for i, live := range d.Changed {
 		if s.condstore || !flags[i] {
 			seq, _ := b.told.Seq(live.UID)
-			s.writeFlagUpdate(seq, live, s.rev2 || s.qresync)
+			s.writeFlagUpdate(seq, live, s.rev2 || s.qresync || s.notify != nil)
 		}
 	}
 	return s.enc.Err()
+}
+
+// advance brings the client's view up to a snapshot, but for what is not told. What was expunged and is not told keeps its place.
+func (b *selected) advance(d *view.Difference, snap *replica.Snapshot, tell notifyEvents) {
+	b.snap, b.withheld = snap, 0
+	for _, part := range [...]struct {
+		event notifyEvents
+		some  bool
+	}{{messageExpunge, len(d.Expunged) > 0}, {flagChange, len(d.Changed) > 0}, {messageNew, len(d.Appended) > 0}} {
+		if part.some && tell&part.event == 0 {
+			b.withheld |= part.event
+		}
+	}
+	if b.withheld == 0 {
+		b.told = snap.List
+		return
+	}
+	if tell&messageExpunge != 0 && len(d.Expunged) > 0 {
+		b.told = b.told.Remove(d.Expunged)
+	}
+	if tell&flagChange != 0 && len(d.Changed) > 0 {
+		b.told = b.told.Set(d.Changed...)
+	}
+	if tell&messageNew != 0 && len(d.Appended) > 0 {
+		b.told = b.told.Append(d.Appended...)
+	}
 }
 
 // sameFlags says of each changed message whether the client knows its flags already, so that only the modseq is new.
@@ -62,6 +100,9 @@ func (b *selected) sameFlags(changed []state.Live) []bool {
 // writeExpunged tells of expunged messages of the client's view, which still holds them: from the last to the first, so
 // that no number is shifted by one told before.
 func (s *session) writeExpunged(uids event.UIDSet) {
+	if len(uids) == 0 {
+		return
+	}
 	if s.qresync { // RFC 7162, section 3.2.10
 		s.enc.Raw("* VANISHED ")
 		s.writeUIDs(uids)

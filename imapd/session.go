@@ -15,6 +15,7 @@ import (
 	"angarium/imapd/wire"
 	"angarium/internal/auth"
 	"angarium/mailstore"
+	"angarium/replica"
 )
 
 // session is one connection. All of it belongs to the connection's goroutine, but for what says otherwise.
@@ -28,6 +29,10 @@ type session struct {
 
 	box   *selected   // nil unless a mailbox is selected
 	saved wire.NumSet // the result of the last SEARCH with SAVE: UIDs (RFC 5182)
+
+	notify     *notifySettings         // nil until the first NOTIFY
+	watcher    *replica.AccountWatcher // nil unless notify watches more than the selected mailbox
+	stopWaking func()                  // ends what interrupts the reader for notify; nil if nothing does
 
 	// What the client has enabled. utf8 says that mailbox names and quoted strings are UTF-8.
 	rev2, condstore, qresync, utf8 bool
@@ -67,18 +72,34 @@ func (s *session) serve(ctx context.Context) {
 	defer s.end(ctx)
 	s.enc.Status("*", "OK", "CAPABILITY "+s.capabilities(), s.srv.opts.Name+" is ready")
 	for {
-		err := s.r.WaitInput(s.deadline())
-		switch {
-		case err == nil:
+		err := s.wait(ctx)
+		if err == nil {
 			err = s.command(ctx)
-		case errors.Is(err, wire.ErrInterrupted): // it is time to go, or this was meant for an IDLE that has ended
-			err = s.ending()
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			err = errAutologout()
 		}
 		if err != nil {
 			s.farewell(err)
 			return
+		}
+	}
+}
+
+// wait returns when the next command begins to come in. Until then it tells the client what it asked for with NOTIFY.
+func (s *session) wait(ctx context.Context) error {
+	deadline := s.deadline()
+	for {
+		if err := s.tellBetweenCommands(ctx); err != nil {
+			return err
+		}
+		err := s.r.WaitInput(deadline)
+		switch {
+		case errors.Is(err, wire.ErrInterrupted): // there is news, or it is time to go, or this was meant for an IDLE that has ended
+			if err := s.ending(); err != nil {
+				return err
+			}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return errAutologout()
+		default:
+			return err
 		}
 	}
 }
@@ -104,6 +125,7 @@ func (s *session) deadline() time.Time {
 
 // end gives back what the session holds.
 func (s *session) end(ctx context.Context) {
+	s.endNotify()
 	s.unselect(ctx)
 	if err := s.enc.Flush(); err != nil && !isGone(err) {
 		s.log.Debug("last write failed", "error", err)

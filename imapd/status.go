@@ -52,6 +52,9 @@ func (s *session) statusItems() ([]string, error) {
 		if !slices.Contains(statusItems[:], item) {
 			return s.bad("Unknown status item")
 		}
+		if item == "HIGHESTMODSEQ" { // RFC 7162, section 3.1
+			s.enableCondstore()
+		}
 		if !slices.Contains(items, item) {
 			items = append(items, item)
 		}
@@ -86,7 +89,6 @@ func (s *session) writeStatus(m *state.Mailbox, items []string) {
 		case "RECENT":
 			s.enc.Number(uint64(recentOf(m)))
 		case "HIGHESTMODSEQ":
-			s.enableCondstore()
 			s.enc.Number(m.HighestModseq)
 		case "MAILBOXID":
 			s.enc.Open().Raw(m.ID.String()).Close()

@@ -98,7 +98,7 @@ type watch struct {
 func (w *watch) feed(ctx context.Context, f *Feed, at Place) error {
 	c := f.Cursor(at)
 	defer c.Close()
-	end := f.Head()
+	end := max(f.Head(), f.replica.Applied().Position) // the feed may be about to see what was acknowledged before
 	for !w.once || at.Position <= end {
 		b, err := c.Next(ctx)
 		if err != nil {

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -122,6 +123,23 @@ func TestWatchOnceEndsWithWhatIsThere(t *testing.T) {
 	wrong := errors.New("wrong")
 	if err := n.Watch(context.Background(), notify.WatchOptions{Since: all}, func(*notify.Event) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("the watcher's error: %v", err)
+	}
+}
+
+func TestWatchOnceHasAllThatIsApplied(t *testing.T) {
+	env, n := node(t, 1)
+	since := notify.Place{Position: 1}
+	for i := range 20 {
+		history(t, env, fmt.Sprint("user", i))
+		env.Settle(t) // the replica, not the feed
+		applied := env.Followers[0].Applied().Position
+		var last eventlog.Position
+		opts := notify.WatchOptions{Since: map[int]notify.Place{0: since}, Once: true}
+		must(t, n.Watch(context.Background(), opts, func(e *notify.Event) error { last = e.Position; return nil }))
+		if last != applied { // the last change of a history has an event
+			t.Fatalf("the last event is of position %d, and %d is applied", last, applied)
+		}
+		since.Position = applied + 1
 	}
 }
 

@@ -11,7 +11,8 @@
 // serving what it has, says why and where, and applies nothing any more.
 //
 // Sessions read a mailbox through a Box: an immutable snapshot of its row and its live messages that is replaced when
-// something changes (box.go).
+// something changes (box.go). Who wants to know of a whole account watches it (accounts_watch.go): what has changed since he looked last
+// is kept for him, within a bound. While nobody watches that costs a batch nothing.
 //
 // The package imports eventlog, replica/state, replica/body and replica/view. It knows no protocol.
 package replica

@@ -93,8 +93,9 @@ type Replica struct {
 	bodies *body.Store
 	codec  *codec.Codec
 	// synced is bodies, for syncBodies: the index may write to its MANIFEST in the background while bodies is being opened.
-	synced atomic.Pointer[body.Store]
-	health health
+	synced  atomic.Pointer[body.Store]
+	health  health
+	watches accountWatches
 
 	mu      sync.Mutex // never held over I/O; what is published was committed before
 	place   place

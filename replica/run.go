@@ -123,6 +123,8 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 	if err != nil {
 		return errors.Join(err, t.release())
 	}
+	news, end := r.watches.begin(r.Reader())
+	defer end()
 	var changes []state.Change
 	var events, bytes int
 	for i := range batch {
@@ -133,6 +135,7 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 				return r.applyUpTo(batch[:i], mark, env.Position, errors.Join(err, t.release()))
 			}
 			changes = append(changes, c...)
+			news.add(entry, c)
 		}
 		events += len(env.Entries)
 		bytes += len(env.Payload)
@@ -144,7 +147,7 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 	if hook := r.opts.Hooks.Committing; hook != nil {
 		committed = hook(batch, changes, r.Reader())
 	}
-	if err := r.commit(b, &batch[len(batch)-1], changes); err != nil {
+	if err := r.commit(b, &batch[len(batch)-1], changes, news); err != nil {
 		return errors.Join(err, r.rollback(mark))
 	}
 	committed()
@@ -179,7 +182,7 @@ func (r *Replica) rollback(mark body.Mark) error {
 }
 
 // commit stores a batch with the position it leads to, and tells everybody.
-func (r *Replica) commit(b *pebble.Batch, last *eventlog.Envelope, changes []state.Change) error {
+func (r *Replica) commit(b *pebble.Batch, last *eventlog.Envelope, changes []state.Change, news *accountChanges) error {
 	s := last.State()
 	next := place{
 		Format: format, Position: s.Position, Hash: s.Hash, NextIndex: s.NextIndex, Epoch: s.Epoch,
@@ -199,6 +202,7 @@ func (r *Replica) commit(b *pebble.Batch, last *eventlog.Envelope, changes []sta
 	defer r.mu.Unlock()
 	r.place = next
 	r.publishLocked(changes)
+	news.publish()
 	r.wakeLocked(nil)
 	return nil
 }

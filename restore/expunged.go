@@ -148,6 +148,9 @@ func (p *planner) bringBack(ctx context.Context, id event.MailboxID, name string
 	}
 	var missing []message
 	for _, l := range all {
+		if len(p.opts.UIDs) > 0 && !p.opts.UIDs.Contains(l.uid) {
+			continue
+		}
 		uids := came[l.same()]
 		k := slices.IndexFunc(uids, func(uid uint32) bool { return uid >= l.uidNext })
 		if k < 0 {

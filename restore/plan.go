@@ -45,6 +45,7 @@ type Options struct {
 	// Expunged brings back the messages that were expunged after At, up to Until [now], instead of the state at a point.
 	Expunged bool
 	Until    Point
+	UIDs     event.UIDSet // with Expunged: only messages that had these UIDs in Mailbox [all]
 }
 
 // ErrOptions says that options do not go together.
@@ -60,6 +61,9 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: an exact restore is in place", ErrOptions)
 	case (o.Into != "" || o.Expunged) && len(o.Only) > 0 && !slices.Equal(o.Only, []Part{Messages}):
 		return fmt.Errorf("%w: what is brought back beside other mail are messages", ErrOptions)
+	}
+	if len(o.UIDs) > 0 && (!o.Expunged || o.Mailbox == "") {
+		return fmt.Errorf("%w: UIDs are those of messages that were expunged from a mailbox", ErrOptions)
 	}
 	for _, p := range o.Only {
 		if !slices.Contains(Parts(), p) {

@@ -34,6 +34,19 @@ var documented = map[string]any{
 	"syncctl resync":                                             control.ResyncResult{},
 	"syncctl verify --against":                                   control.CompareResult{},
 	"syncctl diff":                                               control.CompareResult{},
+	"syncctl consumer add":                                       control.Credentials{},
+	"syncctl consumer list":                                      control.ConsumerList{},
+	"syncctl consumer remove":                                    control.AccountResult{},
+	"syncctl notify status":                                      control.NotifyStatus{},
+	"syncctl backup":                                             control.BackupResult{},
+	"syncctl snapshots":                                          control.SnapshotList{},
+	"syncctl prune":                                              control.PruneResult{},
+	"syncctl verify --archive":                                   control.VerifyArchiveResult{},
+	"syncctl restore, unexpunge, undelete":                       control.RestoreResult{},
+	"syncctl recover":                                            control.RecoverResult{},
+	"syncctl history":                                            control.HistoryEvent{},
+	"syncctl recall":                                             control.RecallResult{},
+	"syncctl usage":                                              control.Usage{},
 	"syncctl version":                                            versionOutput{},
 }
 
@@ -42,6 +55,7 @@ var elsewhere = map[string]string{
 	"syncctl account list": "accounts.boxes", // only of a single account
 	"syncctl account add, set-password, disable, enable, delete": "error", // goes to standard error
 	"syncctl channel set, pause, resume, remove; demote":         "error", // likewise
+	"syncctl consumer remove":                                    "error", // likewise
 	"syncctl verify --against":                                   "listed_messages",
 	"syncctl diff":                                               "listed",
 }
@@ -166,7 +180,7 @@ func TestDocumentedExitCodesAreThose(t *testing.T) {
 	want := map[string]int{}
 	for _, code := range []string{
 		control.CodeUsage, control.CodeNotFound, control.CodeExists, control.CodeUnavailable, control.CodeHalted, control.CodeInternal,
-		control.CodeDiffers, control.CodeNotPrimary,
+		control.CodeDiffers, control.CodeNotPrimary, control.CodeHistory,
 		codeData, codeUnreachable, codeViolations, codeFailed, codeInterrupted,
 	} {
 		want[code] = exitCode(code)

@@ -22,6 +22,7 @@ const (
 	exitNotFound    = 11
 	exitExists      = 12
 	exitUnavailable = 13
+	exitHistory     = 14
 	exitViolations  = 20
 	exitHalted      = 21
 	exitInterrupted = 130
@@ -49,6 +50,8 @@ func exitCode(code string) int {
 		return exitExists
 	case control.CodeUnavailable, control.CodeNotPrimary:
 		return exitUnavailable
+	case control.CodeHistory:
+		return exitHistory
 	case codeViolations, control.CodeDiffers:
 		return exitViolations
 	case control.CodeHalted:
@@ -63,9 +66,10 @@ func exitCode(code string) int {
 func exitHelp() string {
 	return fmt.Sprintf(`Exit codes: %d done; %d error; %d bad command line; %d the server cannot be reached
 or the data directory cannot be used; %d not found; %d exists already;
-%d it cannot be done now or not here (log, disk, other nodes); %d verification found
-violations or differences; %d a replica is halted; %d interrupted.`,
-		exitOK, exitError, exitUsage, exitData, exitNotFound, exitExists, exitUnavailable, exitViolations, exitHalted, exitInterrupted)
+%d it cannot be done now or not here (log, disk, other nodes); %d events are no longer
+there; %d verification found violations or differences; %d a replica is halted;
+%d interrupted.`,
+		exitOK, exitError, exitUsage, exitData, exitNotFound, exitExists, exitUnavailable, exitHistory, exitViolations, exitHalted, exitInterrupted)
 }
 
 // usageError is a bad command line.

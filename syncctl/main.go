@@ -79,6 +79,9 @@ data directory open, or by opening the directory itself while no server runs.`,
 	f.BoolVar(&g.quiet, "quiet", false, "no progress and no warnings")
 	root.AddCommand(newAccountCommand(g), newStatusCommand(g), newVerifyCommand(g), newRebuildCommand(g), newLogCommand(g),
 		newChannelCommand(g), newPromoteCommand(g), newDemoteCommand(g), newResyncCommand(g), newDiffCommand(g),
+		newWatchCommand(g), newEventsCommand(g), newConsumerCommand(g), newNotifyCommand(g),
+		newBackupCommand(g), newSnapshotsCommand(g), newPruneCommand(g), newRestoreCommand(g), newUnexpungeCommand(g), newUndeleteCommand(g),
+		newRecoverCommand(g), newHistoryCommand(g), newRecallCommand(g), newUsageCommand(g),
 		newCompletionCommand(), newManCommand(), newVersionCommand(g))
 	makeGroup(root)
 	explainExit(root)

@@ -16,6 +16,7 @@ const maxListed = 10_000
 type verifyOptions struct {
 	deep             bool
 	against, account string
+	archive          control.ArchiveRef
 }
 
 func newVerifyCommand(g *globals) *cobra.Command {
@@ -30,11 +31,23 @@ server.
 
 With --against it compares this node with another instead, mailbox by mailbox, at
 one position of the log and without trust in the log: the digests that the nodes
-keep, or with --deep digests recomputed from every record.`,
+keep, or with --deep digests recomputed from every record.
+
+With --archive it checks an archive instead: every checksum, the whole chain and
+every body. With --deep the archive is also folded into a store that is thrown
+away, and compared with the live one if --data names that.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			against, account := cmd.Flags().Changed("against"), cmd.Flags().Changed("account")
+			if err := checkArchive(cmd, &opts.archive); err != nil {
+				return err
+			}
 			switch {
+			case opts.archive.URL != "" && (against || account):
+				return usagef("--archive goes with --deep only")
+			case opts.archive.URL != "":
+				req := control.VerifyArchiveRequest{Archive: opts.archive, Deep: opts.deep}
+				return runVerifyArchive(cmd.Context(), g, req, cmd.Flags().Changed("data"))
 			case against && opts.against == "":
 				return usagef("--against names no node")
 			case account && opts.account == "":
@@ -47,6 +60,7 @@ keep, or with --deep digests recomputed from every record.`,
 			return runVerify(cmd.Context(), g, opts)
 		},
 	}
+	archiveFlags(cmd, &opts.archive)
 	f := cmd.Flags()
 	f.BoolVar(&opts.deep, "deep", false, "read every body and the whole log; with --against, recompute the digests")
 	f.StringVar(&opts.against, "against", "", "compare with this node")

@@ -28,39 +28,42 @@ const (
 
 func newDemoCommand() *cobra.Command {
 	var dir string
+	var replica bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Serve a store with a demo account and some mail",
 		Long: `Demo makes a store with the account demo@localhost (password demo), delivers a few messages to it by LMTP, and serves it on
 free loopback ports until it is interrupted. Without --data the store lies in a temporary directory that is removed
 at the end. The TLS certificate is self-signed.
+
+With --replica it serves two nodes, of which one follows the other, and shows a delivery that is seen on both and a promotion.
 ` + exitHelp,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), dir, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDemo(cmd.Context(), dir, replica, cmd.OutOrStdout())
+		},
 	}
+	cmd.Flags().BoolVar(&replica, "replica", false, "two nodes, one of them a replica")
 	cmd.Flags().StringVar(&dir, "data", "", "data directory [a temporary one]")
 	return cmd
 }
 
-func runDemo(ctx context.Context, dir string, out io.Writer) (err error) {
+func runDemo(ctx context.Context, dir string, replica bool, out io.Writer) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "angarium-demo-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	cfg := config.Default()
-	cfg.Server.DataDir = filepath.Join(dir, "store")
-	cfg.Server.DefaultDomain = "localhost"
-	cfg.Server.Node = "demo"
-	cfg.IMAP.Listen, cfg.IMAP.ListenTLS = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
-	cfg.LMTP.Listen, cfg.HTTP.Listen = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
-	cfg.Logging.Level = "warn"
+	stopping, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if replica {
+		return runDemoReplica(stopping, dir, out)
+	}
+	cfg := demoConfig(filepath.Join(dir, "store"), "demo")
 	if err := demoCertificate(&cfg, dir); err != nil {
 		return err
 	}
-	stopping, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	return runServe(stopping, cfg, func(s *server) error {
 		if err := demoFill(ctx, s); err != nil {
 			return err
@@ -68,6 +71,16 @@ func runDemo(ctx context.Context, dir string, out io.Writer) (err error) {
 		_, err := fmt.Fprint(out, demoHelp(s, cfg.Server.DataDir))
 		return err
 	})
+}
+
+// demoConfig serves a data directory on free loopback ports.
+func demoConfig(data, node string) config.Config {
+	cfg := config.Default()
+	cfg.Server.DataDir, cfg.Server.DefaultDomain, cfg.Server.Node = data, "localhost", node
+	cfg.IMAP.Listen, cfg.IMAP.ListenTLS = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
+	cfg.LMTP.Listen, cfg.HTTP.Listen = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
+	cfg.Logging.Level = "warn"
+	return cfg
 }
 
 // demoCertificate makes a self-signed certificate beside the store.

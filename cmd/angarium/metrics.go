@@ -122,6 +122,7 @@ func (c shardCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range shardDescs {
 		ch <- d
 	}
+	describeChannels(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -134,15 +135,12 @@ func (c shardCollector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range st.Shards {
-		halted := 0.0
-		if s.State == "halted" {
-			halted = 1
-		}
 		for name, v := range map[string]float64{
-			"head": float64(s.Position), "applied": float64(s.Applied), "lag": s.LagSeconds, "halted": halted, "epoch": float64(s.Epoch),
+			"head": float64(s.Position), "applied": float64(s.Applied), "lag": s.LagSeconds, "halted": one(s.State == "halted"), "epoch": float64(s.Epoch),
 			"messages": float64(s.Messages), "boxes": float64(s.Mailboxes), "bodies": float64(s.BodyBytes),
 		} {
 			ch <- prometheus.MustNewConstMetric(shardDescs[name], prometheus.GaugeValue, v, strconv.Itoa(s.Shard))
 		}
 	}
+	c.collectChannels(ctx, st, ch)
 }

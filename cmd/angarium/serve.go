@@ -15,7 +15,10 @@ import (
 type serveOptions struct {
 	data, config, node                 string
 	imap, imaps, lmtp, http, socketmap string
-	channel, join, nats                string
+	channel, join, nats, cluster       string
+	archive, archiveKey                string
+	routes                             []string
+	replicas                           int
 }
 
 func newServeCommand() *cobra.Command {
@@ -48,9 +51,14 @@ Addresses are host:port or unix:PATH. Without a configuration file, naming a lis
 	f.StringVar(&opts.imaps, "imaps", "", "address for IMAP over TLS")
 	f.StringVar(&opts.lmtp, "lmtp", "", "address for LMTP")
 	f.StringVar(&opts.http, "http", "", "address for /livez, /readyz and /metrics")
+	f.StringVar(&opts.cluster, "cluster-listen", "", "address at which the log servers of the other nodes of a cluster reach this one's")
+	f.StringSliceVar(&opts.routes, "routes", nil, "those addresses of the other nodes, separated by commas")
+	f.IntVar(&opts.replicas, "replicas", 0, "copies of a cluster's log")
 	f.StringVar(&opts.nats, "nats", "", "address for NATS clients that read the stream of events")
 	f.StringVar(&opts.channel, "channel-listen", "", "address at which other nodes join this one")
 	f.StringVar(&opts.join, "join-file", "", "file with the token of syncctl channel add: this node becomes a replica of the one that made it")
+	f.StringVar(&opts.archive, "archive", "", "where the log is copied to as it grows: file:///DIR or s3://BUCKET/PREFIX (docs/backup.md)")
+	f.StringVar(&opts.archiveKey, "archive-key", "", "key file that the archive is encrypted with")
 	f.StringVar(&opts.socketmap, "socketmap", "", "address for Postfix socketmap lookups")
 	return cmd
 }
@@ -88,8 +96,20 @@ func (o *serveOptions) load(cmd *cobra.Command) (config.Config, error) {
 	if o.data != "" {
 		cfg.Server.DataDir = o.data
 	}
+	if o.cluster != "" {
+		cfg.Cluster.Listen, cfg.Cluster.Routes = o.cluster, o.routes
+	}
+	if o.replicas != 0 {
+		cfg.Cluster.Replicas = o.replicas
+	}
 	if o.join != "" {
 		cfg.Channel.JoinFile = o.join
+	}
+	if o.archive != "" {
+		cfg.Archive.URL = o.archive
+	}
+	if o.archiveKey != "" {
+		cfg.Archive.KeyFile = o.archiveKey
 	}
 	if o.node != "" {
 		cfg.Server.Node = o.node

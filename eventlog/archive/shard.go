@@ -184,6 +184,10 @@ func (s *Shard) StateAt(ctx context.Context, at eventlog.Position) (eventlog.Sta
 				return o.foot.before(), nil
 			}
 		}
+		// Or that of a snapshot, before which all was pruned.
+		if snap, snapErr := s.SnapshotUpTo(ctx, at); snapErr == nil && snap.At().Position == at {
+			return snap.At(), nil
+		}
 		return eventlog.State{}, err
 	}
 	o, err := s.open(ctx, list[0], kindSegment)

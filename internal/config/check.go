@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"unicode"
@@ -35,7 +36,9 @@ func (c Config) Check() []Problem {
 	c.checkIMAP(&k)
 	c.checkLMTP(&k)
 	c.checkChannel(&k)
+	c.checkCluster(&k)
 	c.checkNotify(&k)
+	c.checkArchive(&k)
 	c.checkListeners(&k)
 	c.checkTLS(&k)
 	c.checkAuth(&k)
@@ -182,6 +185,31 @@ func (c Config) checkChannel(k *checks) {
 	k.oneOf("channel.ack_policy", ch.AckPolicy, "refuse", "degrade")
 	atLeast(k, "channel.replicas", "", ch.Replicas, 1)
 	atLeast(k, "channel.ack_timeout", "", ch.AckTimeout, Duration(1e8))
+}
+
+func (c Config) checkCluster(k *checks) {
+	cl := c.Cluster
+	if cl.Listen == "" {
+		return
+	}
+	for _, text := range append([]string{cl.Listen}, cl.Routes...) {
+		if _, _, err := net.SplitHostPort(text); err != nil {
+			k.add("cluster.listen", "host:port", "%q: %v", text, err)
+		}
+	}
+	if cl.Replicas != 1 && cl.Replicas != 3 && cl.Replicas != 5 {
+		k.add("cluster.replicas", "", "%d: want 3 or 5", cl.Replicas)
+	}
+	host, _, _ := net.SplitHostPort(cl.Listen)
+	if ip := net.ParseIP(host); cl.SecretFile == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		k.add("cluster.secret_file", "name a file with the same secret on all nodes", "without it whoever reaches %s can change the log", cl.Listen)
+	}
+	if c.Log.URL != "" {
+		k.add("cluster.listen", "leave one of them out", "log.url names an external log")
+	}
+	if len(c.Channel.Listen) > 0 || c.Channel.JoinFile != "" {
+		k.add("cluster.listen", "leave one of them out", "a node of a cluster has no channels yet")
+	}
 }
 
 func (c Config) checkNotify(k *checks) {

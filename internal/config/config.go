@@ -11,7 +11,9 @@ type Config struct {
 	Socketmap Socketmap `toml:"socketmap" doc:"Recipient lookups for Postfix (socketmap_table(5))."`
 	HTTP      HTTP      `toml:"http" doc:"Health, readiness and metrics. Not for the public."`
 	Channel   Channel   `toml:"channel" doc:"Links to the other nodes of the site: replication."`
+	Cluster   Cluster   `toml:"cluster" doc:"Several nodes with one log: embedded NATS servers that replicate it among them."`
 	Notify    Notify    `toml:"notify" doc:"Events for other programs (docs/events.md)."`
+	Archive   Archive   `toml:"archive" doc:"Backup: a copy of the log, apart from the store, from which any point in time can be restored (docs/backup.md)."`
 	TLS       TLS       `toml:"tls" doc:"The certificate of IMAP and LMTP."`
 	Auth      Auth      `toml:"auth" doc:"Passwords and the throttling of guesses."`
 	Logging   Logging   `toml:"logging" doc:"What the server says about itself, on standard error."`
@@ -102,6 +104,15 @@ type Channel struct {
 	AckPolicy  string   `toml:"ack_policy" doc:"What happens when they do not answer in time: \"refuse\" the write, which is in the log all the same, or \"degrade\": go on alone until they are back, with an alarm."`
 }
 
+// Cluster is the section [cluster].
+type Cluster struct {
+	Listen     string   `toml:"listen" doc:"Address at which the other nodes' log servers reach this one's: \"host:port\". Empty: no cluster. The site's nodes must be in a cluster from their first start."`
+	Routes     []string `toml:"routes" doc:"The other nodes' addresses of that kind."`
+	Replicas   int      `toml:"replicas" doc:"Copies of the log: 3 or 5. A write is acknowledged when most of them have it on disk."`
+	Name       string   `toml:"name" doc:"Name of the cluster, the same on all nodes."`
+	SecretFile string   `toml:"secret_file" doc:"File with a secret that the nodes show each other, the same on all. It may be left out only while listen is a loopback address."`
+}
+
 // Notify is the section [notify].
 type Notify struct {
 	Listen            []string `toml:"listen" doc:"Address at which NATS clients read the stream MAIL_NOTIFY: \"host:port\", one at most. They show credentials of syncctl consumer add. Empty: no stream."`
@@ -114,6 +125,23 @@ type Notify struct {
 	MaxAge            Duration `toml:"max_age" doc:"How long an event stays in the stream."`
 	MaxSize           Size     `toml:"max_size" doc:"How much disk the stream may take; the oldest events go first."`
 	SinksFile         string   `toml:"sinks_file" doc:"File of further receivers: webhooks, programs, files. Empty: none."`
+}
+
+// Archive is the section [archive].
+type Archive struct {
+	URL           string   `toml:"url" doc:"Where the log is copied to as it grows: \"file:///DIR\" or \"s3://BUCKET/PREFIX?endpoint=HOST:PORT\" (docs/backup.md). Empty: no archive."`
+	KeyFile       string   `toml:"key_file" doc:"Key file that the archive is encrypted with before it leaves this machine. Keep a copy elsewhere: without it the archive is lost. Empty: not encrypted."`
+	SealAge       Duration `toml:"seal_age" doc:"Age at which a segment of the archive is sealed. What is newer is in the archive too, in small pieces."`
+	SealSize      Size     `toml:"seal_size" doc:"Size at which a segment is sealed, at most 128MiB."`
+	Throttle      Size     `toml:"throttle" doc:"Bytes uploaded in a second, on average. 0: no limit."`
+	SnapshotEvery Duration `toml:"snapshot_every" doc:"How often a snapshot is taken: a point from which restores begin, and to which history can be pruned. 0: never."`
+	SelfTestEvery Duration `toml:"self_test_every" doc:"How often the whole archive is read, restored into a scratch directory and compared with the store. 0: never."`
+	KeepLast      int      `toml:"keep_last" doc:"Snapshots to keep when the archive is pruned, after each snapshot: the newest so many. While all keep settings are 0, nothing is pruned."`
+	KeepHourly    int      `toml:"keep_hourly" doc:"The newest snapshot of each of the last so many hours that have one."`
+	KeepDaily     int      `toml:"keep_daily" doc:"The same, of days in UTC."`
+	KeepWeekly    int      `toml:"keep_weekly" doc:"The same, of weeks."`
+	KeepMonthly   int      `toml:"keep_monthly" doc:"The same, of months."`
+	KeepWithin    Duration `toml:"keep_within" doc:"Everything of this time up to now: all snapshots, and every point between them."`
 }
 
 // TLS is the section [tls]. Load reads the files.

@@ -41,9 +41,13 @@ func Default() Config {
 		Channel: Channel{
 			Listen: []string{}, Boot: "cautious", Writes: "forward", Replicas: 1, AckTimeout: Duration(10 * time.Second), AckPolicy: "refuse",
 		},
+		Cluster: Cluster{Routes: []string{}, Replicas: 3, Name: "angarium"},
 		Notify: Notify{
 			Listen: []string{}, Groups: []string{}, ExcludeFlags: []string{}, ExcludeSpecialUse: []string{}, Content: "none", ContentSize: 64 << 10,
 			MaxAge: Duration(7 * 24 * time.Hour), MaxSize: 1 << 30,
+		},
+		Archive: Archive{
+			SealAge: Duration(time.Minute), SealSize: 64 << 20, SnapshotEvery: Duration(24 * time.Hour), SelfTestEvery: Duration(7 * 24 * time.Hour),
 		},
 		TLS: TLS{MinVersion: "1.2"},
 		Auth: Auth{

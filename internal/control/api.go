@@ -81,8 +81,12 @@ type ShardStatus struct {
 	Messages     uint64  `json:"messages"`
 	BodyBytes    uint64  `json:"body_bytes"`
 	LagSeconds   float64 `json:"lag_seconds"` // 0 when all is applied
+	// Primary is the node that leads this shard, in a cluster.
+	Primary string `json:"primary,omitempty"`
 	// Channels are the other nodes that follow this shard here, or that it is followed from.
 	Channels []ChannelShard `json:"channels,omitempty"`
+	// Archive is how the copying to the archive does; absent without one.
+	Archive *ArchiveStatus `json:"archive,omitempty"`
 }
 
 // Account is an account as an operator sees it.

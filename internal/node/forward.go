@@ -57,9 +57,9 @@ func (f forwarder) Forward(ctx context.Context, shard int, op string, data []byt
 	if f.site.node.opts.Config.Channel.Writes == "refuse" {
 		return nil, fmt.Errorf("%w: this node is a replica and takes no writes", eventlog.ErrUnavailable)
 	}
-	p := f.site.wayUp()
-	if p == nil {
-		return nil, fmt.Errorf("%w: no primary can be reached", eventlog.ErrUnavailable)
+	p, err := f.site.taker()
+	if err != nil {
+		return nil, err
 	}
 	req, err := cbor.Marshal(mailCall{Shard: shard, Op: op, Data: data, Hops: f.hops + 1})
 	if err != nil {
@@ -83,6 +83,34 @@ func forwarding(err error) error {
 		return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w: %w", eventlog.ErrUnavailable, eventlog.ErrUnknown, err)
+}
+
+// taker is the peer that takes this node's writes. While the primary changes, or is yet to be followed, a write asks again. One whose
+// effect this node would not see, as its replica is another's past or being replaced, is not for it to forward.
+func (s *site) taker() (*channel.Peer, error) {
+	p := s.wayUp()
+	s.mu.Lock()
+	busy, joined := s.busy, s.joined
+	s.mu.Unlock()
+	switch {
+	case busy:
+		return nil, fmt.Errorf("%w: this node's replica is being fetched from another node", eventlog.ErrUnavailable)
+	case p == nil && s.changing():
+		return nil, fmt.Errorf("%w: the primary is changing", mailstore.ErrNotPrimary)
+	case p == nil:
+		return nil, fmt.Errorf("%w: no primary can be reached", eventlog.ErrUnavailable)
+	case !joined:
+		return nil, fmt.Errorf("%w: node %s is not followed yet", mailstore.ErrNotPrimary, p.Name())
+	}
+	return p, nil
+}
+
+// changing says whether this node has come to lead or is about to, or has handed over to one that is: a write that was to be forwarded and
+// finds no primary asks again then.
+func (s *site) changing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taking || time.Now().Before(s.pledged) || s.node.leads()
 }
 
 // wayUp is the peer that leads, or the one that is followed.
@@ -152,7 +180,7 @@ func (s *site) acknowledged(ctx context.Context, sh *shard, at eventlog.Position
 	}
 	c := s.node.opts.Config.Channel
 	s.mu.Lock()
-	alone := !s.degraded.IsZero()
+	alone, reign := !s.degraded.IsZero(), s.reign
 	s.mu.Unlock()
 	if alone {
 		if s.hub.Acks().Reached(sh.number, want)+degradedSlack < at {
@@ -162,11 +190,13 @@ func (s *site) acknowledged(ctx context.Context, sh *shard, at eventlog.Position
 	}
 	wait, cancel := context.WithTimeout(ctx, c.AckTimeout.Std())
 	defer cancel()
+	stop := context.AfterFunc(reign, cancel)
+	defer stop()
 	err := s.hub.Acks().Wait(wait, sh.number, at, want)
 	if err == nil {
 		return nil
 	}
-	if c.AckPolicy == "degrade" {
+	if c.AckPolicy == "degrade" && reign.Err() == nil {
 		s.setDegraded(true)
 		return nil
 	}

@@ -38,6 +38,8 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("POST "+control.PathReload, n.handleReload)
 	n.siteHandlers(mux)
 	n.notifyHandlers(mux)
+	n.archiveHandlers(mux)
+	n.restoreHandlers(mux)
 	return mux
 }
 

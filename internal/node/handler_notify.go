@@ -60,7 +60,8 @@ func (n *Node) handleWatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newLines(w)
-	out.flush() // the headers: the tool knows that it watches
+	out.enc.SetEscapeHTML(false) // an event has the same bytes wherever it comes from
+	out.flush()                  // the headers: the tool knows that it watches
 	err = n.notification.notifier.Watch(r.Context(), opts, func(e *notify.Event) error {
 		out.write(control.Update{Item: json.RawMessage(e.JSON())})
 		out.flush()
@@ -69,7 +70,8 @@ func (n *Node) handleWatch(w http.ResponseWriter, r *http.Request) {
 	var gone *notify.HistoryError
 	if errors.As(err, &gone) {
 		err = &control.Error{
-			Code: control.CodeHistory, Message: err.Error(), Hint: fmt.Sprintf("history no longer here; resume from --since %d", gone.First),
+			Code: control.CodeHistory, Message: fmt.Sprintf("history no longer here; resume from %d", gone.First),
+			Hint: fmt.Sprintf("nothing of shard %d before position %d is in the log or archived", gone.Shard, gone.First),
 		}
 	}
 	out.end(struct{}{}, err)
@@ -79,7 +81,7 @@ func (n *Node) handleWatch(w http.ResponseWriter, r *http.Request) {
 func (n *Node) watchOptions(req control.WatchRequest) (notify.WatchOptions, error) {
 	opts := notify.WatchOptions{Once: req.Once}
 	var err error
-	if opts.Filter, err = filterOf(config.Sink{Accounts: req.Accounts, Events: req.Events, Groups: req.Groups}); err != nil {
+	if opts.Filter, err = n.filterOf(config.Sink{Accounts: req.Accounts, Events: req.Events, Groups: req.Groups}); err != nil {
 		return opts, err
 	}
 	since := strings.TrimSpace(req.Since)
@@ -125,10 +127,15 @@ func (n *Node) handleAddConsumer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if req.Account != "" {
-		if _, err := n.store.Account(r.Context(), req.Account); err != nil {
+		name, err := n.canonical(req.Account)
+		if err == nil {
+			_, err = n.store.Account(r.Context(), name)
+		}
+		if err != nil {
 			fail(w, err)
 			return
 		}
+		req.Account = name
 	}
 	keys, err := n.notifyKeys()
 	var creds []byte

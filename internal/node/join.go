@@ -43,6 +43,11 @@ func (n *Node) joinToken() (channel.Token, bool, error) {
 		return channel.Token{}, false, nil
 	}
 	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if r, roleErr := readRole(n.opts.Data); roleErr == nil && r.Primary != "" {
+			return channel.Token{}, false, nil // it joined long ago, and the file was removed as a secret should be
+		}
+	}
 	if err != nil {
 		return channel.Token{}, false, fmt.Errorf("read join token: %w", err)
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"angarium/eventlog/jslog"
 	"angarium/internal/codec"
@@ -49,15 +52,19 @@ type Node struct {
 	secret     []byte
 	started    time.Time
 
-	server *jslog.Embedded // nil with an external log
-	conn   *jslog.Conn
-	shards []*shard
-	store  *mailstore.Store
-	site   *site // nil: this node is alone
+	server  *jslog.Embedded // nil with an external log
+	conn    *jslog.Conn
+	shards  []*shard
+	store   *mailstore.Store
+	site    *site    // nil: this node has no channels
+	cluster *cluster // nil: this node is in no cluster
 
 	notification *notification // nil: no server runs
 	keysLock     sync.Mutex
 	keys         *bus.Keys // of consumers; nil until they are asked for
+
+	archiving *archiving // nil: no server runs, or there is no archive
+	restoring sync.Mutex // held while a restore runs
 
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
@@ -111,11 +118,22 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	if n.notification != nil {
 		n.notification.notifier.Start()
 	}
-	if n.site != nil {
+	if opts.Serve {
+		if err := n.openArchiving(); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case n.site != nil:
 		return n, n.site.open()
+	case n.inCluster():
+		return n, n.openCluster(ctx)
 	}
 	return n, nil
 }
+
+// inCluster says whether this node shares its log with others.
+func (n *Node) inCluster() bool { return n.opts.Config.Cluster.Listen != "" }
 
 func (n *Node) openDir(ctx context.Context) (err error) {
 	dir, shards := n.opts.Data, 0
@@ -153,14 +171,23 @@ func (n *Node) openLogServer(ctx context.Context) (err error) {
 	if minFree == 0 {
 		minFree = -1
 	}
-	n.server, err = jslog.StartEmbedded(ctx, jslog.EmbeddedOptions{
+	opts := jslog.EmbeddedOptions{
 		Dir: filepath.Join(n.opts.Data, "log"), Name: n.name, Domain: c.Domain,
 		MaxStoreBytes: int64(c.MaxStore), MinFreeBytes: minFree, Logger: n.log.With("part", "log"),
-	})
+	}
+	var connect []nats.Option
+	if n.inCluster() {
+		password := rand.Text()
+		if opts.Configure, err = n.clusterServer(password); err != nil {
+			return err
+		}
+		connect = append(connect, nats.UserInfo(clusterUser, password))
+	}
+	n.server, err = jslog.StartEmbedded(ctx, opts)
 	if err != nil {
 		return err
 	}
-	n.conn, err = n.server.Connect()
+	n.conn, err = n.server.Connect(connect...)
 	return err
 }
 
@@ -209,8 +236,11 @@ func (n *Node) openStore() (err error) {
 	}
 	for _, s := range n.shards {
 		sh := mailstore.Shard{Replica: s.replica, Log: s}
-		if n.site != nil {
+		switch {
+		case n.site != nil:
 			sh.Remote = n.site.remote(s)
+		case n.inCluster():
+			sh.Remote, opts.ForwardWait = n.clusterRemote(s), clusterForwardWait
 		}
 		opts.Shards = append(opts.Shards, sh)
 	}
@@ -236,6 +266,10 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.site != nil {
 		errs = append(errs, n.site.close(ctx))
 	}
+	if n.cluster != nil {
+		n.cluster.close()
+	}
+	n.closeArchiving()
 	n.closeNotification()
 	for _, s := range n.shards {
 		errs = append(errs, s.close(ctx))

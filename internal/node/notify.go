@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -77,7 +78,7 @@ func (n *Node) openStream(ctx context.Context, no *notification) (notify.Sink, e
 	if err != nil {
 		return nil, err
 	}
-	filter, err := filterOf(config.Sink{
+	filter, err := n.filterOf(config.Sink{
 		Groups: c.Groups, ExcludeFlags: c.ExcludeFlags, ExcludeSpecialUse: c.ExcludeSpecialUse, Content: c.Content, ContentSize: c.ContentSize,
 	})
 	if err != nil {
@@ -85,7 +86,9 @@ func (n *Node) openStream(ctx context.Context, no *notification) (notify.Sink, e
 	}
 	var tlsConfig *tls.Config
 	if c.TLS {
-		tlsConfig = n.opts.TLS
+		if tlsConfig = n.opts.TLS; tlsConfig == nil {
+			return nil, errors.New("notify.tls: there is no certificate")
+		}
 	}
 	limits := bus.Limits{MaxAge: c.MaxAge.Std(), MaxBytes: int64(c.MaxSize)}
 	log := n.log.With("part", "notify")
@@ -108,7 +111,7 @@ func (n *Node) openSink(s config.Sink) (notify.Sink, error) {
 	if err := notify.CheckName(s.Name); err != nil {
 		return nil, err
 	}
-	filter, err := filterOf(s)
+	filter, err := n.filterOf(s)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +125,17 @@ func (n *Node) openSink(s config.Sink) (notify.Sink, error) {
 		return nil, err
 	}
 	return notify.NewDelivery(target, notify.DeliveryOptions{
-		Name: s.Name, Dir: filepath.Join(notifyDir(n.opts.Data), "sink-"+s.Name), Filter: filter, Start: start, Batch: s.Batch,
+		Name: s.Name, Dir: filepath.Join(notifyDir(n.opts.Data), "sink-"+s.Name), Filter: filter, Start: start, Batch: batchOf(s),
 		Patience: s.Patience.Std(), Logger: n.log.With("part", "notify", "sink", s.Name),
 	})
+}
+
+// batchOf is how many events a sink hands over together. A program takes one at a time: what it has taken before one that fails does not come again.
+func batchOf(s config.Sink) int {
+	if s.Kind == "exec" {
+		return 1
+	}
+	return s.Batch
 }
 
 func targetOf(s config.Sink) (notify.Target, error) {
@@ -134,6 +145,7 @@ func targetOf(s config.Sink) (notify.Target, error) {
 		if err != nil {
 			return nil, fmt.Errorf("secret_file: %w", err)
 		}
+		secret = bytes.TrimRight(secret, "\r\n") // the end of the file's line
 		return notify.NewWebhook(notify.WebhookOptions{URL: s.URL, Secret: secret, Timeout: s.Timeout.Std(), Header: s.Header})
 	case "exec":
 		return notify.NewExec(notify.ExecOptions{Command: s.Command, Timeout: s.Timeout.Std()})
@@ -143,11 +155,13 @@ func targetOf(s config.Sink) (notify.Target, error) {
 	return nil, fmt.Errorf(`kind %q: want "webhook", "exec" or "file"`, s.Kind)
 }
 
-func filterOf(s config.Sink) (notify.Filter, error) {
-	f := notify.Filter{
-		Accounts: s.Accounts, ExcludeFlags: s.ExcludeFlags, ExcludeSpecialUse: s.ExcludeSpecialUse, ContentBytes: int(s.ContentSize),
-	}
+func (n *Node) filterOf(s config.Sink) (notify.Filter, error) {
+	f := notify.Filter{ExcludeFlags: s.ExcludeFlags, ExcludeSpecialUse: s.ExcludeSpecialUse, ContentBytes: int(s.ContentSize)}
 	var errs []error
+	for _, a := range s.Accounts {
+		name, err := n.canonical(a)
+		f.Accounts, errs = append(f.Accounts, name), append(errs, err)
+	}
 	for _, g := range s.Groups {
 		group, err := notify.ParseGroup(g)
 		f.Groups, errs = append(f.Groups, group), append(errs, err)

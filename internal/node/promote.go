@@ -59,6 +59,9 @@ type mark struct {
 // to part from the other's.
 func (s *site) giveWay(ctx context.Context, r role, to string, epoch uint64) error {
 	s.log.Warn("another node leads: giving way", "primary", to, "epoch", epoch, "own_epoch", s.node.epoch())
+	s.mu.Lock()
+	s.depose() // writes that wait for acknowledgements keep the shards from being frozen
+	s.mu.Unlock()
 	_, release, err := s.node.stopLeading(ctx)
 	if err != nil {
 		return err
@@ -157,6 +160,8 @@ func (s *site) promote(ctx context.Context, force bool, progress func(what strin
 		return control.Promotion{}, err
 	}
 	p := control.Promotion{Node: s.node.name, Previous: s.current().Primary, Forced: force}
+	s.setTaking(true)
+	defer s.setTaking(false)
 	begin := time.Now()
 	if !force {
 		if err := s.takeOver(ctx, &p, progress); err != nil {
@@ -164,6 +169,7 @@ func (s *site) promote(ctx context.Context, force bool, progress func(what strin
 		}
 	}
 	s.unfollow()
+	s.crown()
 	progress("starting a new epoch")
 	if err := s.become(role{Role: rolePrimary, Followed: true}); err != nil {
 		return p, err
@@ -184,6 +190,12 @@ func (s *site) promote(ctx context.Context, force bool, progress func(what strin
 	}
 	s.log.Info("promoted", "forced", force, "epoch", s.node.epoch(), "previous", p.Previous)
 	return p, nil
+}
+
+func (s *site) setTaking(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking = on
 }
 
 // takeOver lets the primary stop and waits until this node has all it wrote. When that does not come about the primary leads again.

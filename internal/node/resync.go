@@ -32,10 +32,10 @@ func (s *site) fetchSoon(p *channel.Peer, shard int, why string) {
 	s.log.Warn("fetching the replica from another node", "shard", shard, "from", p.Name(), "reason", why)
 	s.done.Go(func() {
 		_, err := s.fetch(s.ctx, p, s.node.shards[shard], s.node.seedProgress(shard))
-		s.mu.Lock()
-		s.busy = false
-		s.mu.Unlock()
 		if err != nil {
+			s.mu.Lock()
+			s.busy = false
+			s.mu.Unlock()
 			s.log.Error("the replica could not be fetched", "shard", shard, "from", p.Name(), "error", err)
 			return
 		}

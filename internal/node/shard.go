@@ -59,7 +59,12 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 	s.replica = r
 	cfg := streamConfig(number)
 	known := r.Applied().Mark()
-	log, err := jslog.Open(ctx, n.conn, cfg, known)
+	var log *jslog.Log
+	if n.inCluster() {
+		log, err = n.openClusterLog(ctx, number, known)
+	} else {
+		log, err = jslog.Open(ctx, n.conn, cfg, known)
+	}
 	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == s.base.Mark() {
 		cfg.First = s.base.Position + 1
 		log, err = jslog.Create(ctx, n.conn, cfg)
@@ -126,8 +131,11 @@ func (s *shard) follow() {
 //
 // A shard that cannot be led keeps no other from being led; Lead may be called again, and passes over those it leads already.
 func (n *Node) Lead(ctx context.Context) error {
-	if n.site != nil {
+	switch {
+	case n.site != nil:
 		return n.site.start(ctx)
+	case n.cluster != nil:
+		return nil // whoever has the lease of a shard leads it
 	}
 	return n.lead(ctx)
 }

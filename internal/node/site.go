@@ -43,13 +43,18 @@ type site struct {
 
 	turn sync.Mutex // held while the role changes, or is looked at to change it
 
-	mu       sync.Mutex
-	role     role
-	started  bool      // start was called: this node may lead
-	met      bool      // a peer was met since the start, and none leads
-	pledged  time.Time // until then the primary-to-be that this node handed over to may take over; zero: none
+	mu      sync.Mutex
+	role    role
+	started bool      // start was called: this node may lead
+	met     bool      // a peer was met since the start, and none leads
+	pledged time.Time // until then the primary-to-be that this node handed over to may take over; zero: none
+	taking  bool      // this node is being promoted
+	// reign ends when this node learns that it is deposed: nobody acknowledges what it wrote then.
+	reign    context.Context
+	depose   context.CancelFunc
 	upstream string    // the peer that is followed
-	busy     bool      // a replica is being fetched
+	joined   bool      // it is known to have what this node's logs hold
+	busy     bool      // a replica is being fetched, or was and waits to be taken into use
 	degraded time.Time // since when writes are acknowledged without the replicas that should have them; zero: they are not
 }
 
@@ -68,7 +73,9 @@ func newSite(n *Node) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{node: n, log: n.log.With("part", "site"), role: r, wake: make(chan struct{}, 1)}, nil
+	s := &site{node: n, log: n.log.With("part", "site"), role: r, wake: make(chan struct{}, 1)}
+	s.crown()
+	return s, nil
 }
 
 // open opens the links. The node's shards and store are open.
@@ -151,6 +158,15 @@ func (s *site) become(r role) error {
 	s.mu.Unlock()
 	s.hub.Announce()
 	return nil
+}
+
+// crown lets writes wait for acknowledgements again.
+func (s *site) crown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reign == nil || s.reign.Err() != nil {
+		s.reign, s.depose = context.WithCancel(context.Background())
+	}
 }
 
 // followed notes that another node has what this one wrote.
@@ -313,6 +329,7 @@ func (s *site) follow(p *channel.Peer) {
 	s.mu.Lock()
 	before := s.upstream
 	s.upstream = p.Name()
+	s.joined = s.joined && before == p.Name()
 	s.mu.Unlock()
 	if before == p.Name() {
 		return
@@ -328,7 +345,7 @@ func (s *site) follow(p *channel.Peer) {
 func (s *site) unfollow() {
 	s.mu.Lock()
 	before := s.upstream
-	s.upstream = ""
+	s.upstream, s.joined = "", false
 	s.mu.Unlock()
 	s.unfollowPeer(before)
 }
@@ -351,11 +368,14 @@ func (s *site) heed(ctx context.Context, p *channel.Peer) error {
 			s.fetchSoon(p, sh.number, err.Error())
 		}
 	}
+	joined := 0
 	for _, st := range p.Status(ctx).Shards {
 		if st.Follow == nil {
 			continue
 		}
 		switch st.Follow.State {
+		case channel.FollowFollowing:
+			joined++
 		case channel.FollowDiverged, channel.FollowBehind:
 			if l, epoch := s.leader(); l == p && epoch >= s.node.epoch() { // a peer that only follows may be behind for a moment
 				s.fetchSoon(p, st.Shard, "the logs have parted: "+st.Follow.Error)
@@ -364,6 +384,9 @@ func (s *site) heed(ctx context.Context, p *channel.Peer) error {
 			s.fetchSoon(p, st.Shard, st.Follow.Error)
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined = s.joined || joined == len(s.node.shards)
 	return nil
 }
 

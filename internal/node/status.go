@@ -22,6 +22,12 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 		st.Epoch = max(st.Epoch, one.Epoch)
 	}
 	n.siteStatus(ctx, &st)
+	if a := n.archiving; a != nil {
+		for i := range st.Shards {
+			st.Shards[i].Archive = a.status(st.Shards[i].Shard)
+		}
+		st.Alarms = append(st.Alarms, a.alarms()...)
+	}
 	if n.Sessions != nil {
 		st.Sessions = n.Sessions()
 	}
@@ -66,6 +72,9 @@ func (n *Node) siteStatus(ctx context.Context, st *control.Status) {
 	if n.leads() {
 		st.Primary = n.name
 	}
+	if n.cluster != nil {
+		n.clusterStatus(st)
+	}
 	if n.site == nil {
 		return
 	}
@@ -82,6 +91,20 @@ func (n *Node) siteStatus(ctx context.Context, st *control.Status) {
 		}
 	}
 	st.Alarms = n.site.alarms(r)
+}
+
+// clusterStatus adds which nodes lead. A shard's primary is its own; the node's is that of shard 0.
+func (n *Node) clusterStatus(st *control.Status) {
+	for i := range st.Shards {
+		leader := n.cluster.leader(i)
+		if i == 0 {
+			st.Primary = leader
+		}
+		st.Shards[i].Primary = leader
+		if leader == "" {
+			st.Alarms = append(st.Alarms, fmt.Sprintf("shard %d has no primary", i))
+		}
+	}
 }
 
 // alarms says what an operator should look at.
@@ -118,7 +141,7 @@ func (n *Node) Ready(context.Context) error {
 	if err := n.Halted(); err != nil {
 		return err
 	}
-	if n.site != nil && n.site.current().Role == roleReplica {
+	if n.cluster != nil || n.site != nil && n.site.current().Role == roleReplica {
 		return nil // reads go on, and writes wherever the primary is reached
 	}
 	for _, s := range n.shards {
@@ -142,7 +165,10 @@ func (n *Node) Checkpoint(ctx context.Context) error {
 		return nil // the primary does
 	}
 	var errs []error
-	for i := range n.shards {
+	for i, s := range n.shards {
+		if n.cluster != nil && s.writer.Load() == nil {
+			continue
+		}
 		if err := n.store.Checkpoint(ctx, i); err != nil {
 			errs = append(errs, fmt.Errorf("checkpoint of shard %d: %w", i, err))
 		}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestNodesKeepTheirPromises(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds, kills and stops servers")
+	}
+	bin := filepath.Join(t.TempDir(), "bin")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	t.Cleanup(cancel)
+	if err := build(ctx, bin); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range allModes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			err := run(ctx, options{
+				Rounds: 2, Seed: uint64(time.Now().UnixNano()), Modes: []string{mode}, Bin: bin, Dir: t.TempDir(),
+				Load: 300 * time.Millisecond, Accounts: 2, Pause: 15 * time.Millisecond, Out: t.Output(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options say what a run does. The zero value of a field is not useful.
+type options struct {
+	Rounds int
+	Seed   uint64
+	Modes  []string // of the rounds, in turn
+	Bin    string   // directory of the programs angarium and syncctl
+	Dir    string   // where the data directories and logs of the nodes go
+	// Load is the longest time that clients work in one part of a round.
+	Load     time.Duration
+	Accounts int
+	Pause    time.Duration // the longest between two commands of a client
+	Out      io.Writer
+}
+
+// The modes of rounds.
+const (
+	modeAck     = "ack"
+	modeLocal   = "local"
+	modePlanned = "planned"
+	modeSplit   = "split"
+)
+
+func allModes() []string { return []string{modeAck, modeLocal, modePlanned, modeSplit} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := command(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context) (err error) {
+	opts := options{Out: os.Stdout}
+	flag.IntVar(&opts.Rounds, "rounds", 20, "how many rounds")
+	flag.Uint64Var(&opts.Seed, "seed", 0, "what the clients do and what fails follows from it; 0 takes the time")
+	modes := flag.String("mode", strings.Join(allModes(), ","), "modes of the rounds, in turn")
+	flag.StringVar(&opts.Bin, "bin", "", "directory of angarium and syncctl; empty builds them")
+	flag.StringVar(&opts.Dir, "dir", "", "directory to work in, which is kept; empty makes one, which is kept after a failure only")
+	flag.DurationVar(&opts.Load, "load", time.Second, "longest time that clients work in one part of a round")
+	flag.IntVar(&opts.Accounts, "accounts", 3, "accounts")
+	flag.DurationVar(&opts.Pause, "pause", 15*time.Millisecond, "longest pause of a client between two commands")
+	flag.Parse()
+	opts.Modes = strings.Split(*modes, ",")
+	for _, m := range opts.Modes {
+		if !slices.Contains(allModes(), m) {
+			return fmt.Errorf("no mode %q: there are %s", m, strings.Join(allModes(), ", "))
+		}
+	}
+	if opts.Rounds < 1 || opts.Accounts < 1 || opts.Load < minLoad || opts.Pause < time.Millisecond {
+		return fmt.Errorf("rounds and accounts must be 1 or more, load %v and pause 1ms or more", minLoad)
+	}
+	if opts.Seed == 0 {
+		opts.Seed = uint64(time.Now().UnixNano())
+	}
+	if opts.Dir == "" {
+		if opts.Dir, err = os.MkdirTemp("", "chaos-"); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil {
+				err = os.RemoveAll(opts.Dir)
+			} else {
+				fmt.Fprintln(opts.Out, "kept:", opts.Dir)
+			}
+		}()
+	}
+	if opts.Bin == "" {
+		opts.Bin = filepath.Join(opts.Dir, "bin")
+		if err := build(ctx, opts.Bin); err != nil {
+			return err
+		}
+	} else if opts.Bin, err = filepath.Abs(opts.Bin); err != nil {
+		return err
+	}
+	return errors.Join(run(ctx, opts), ctx.Err())
+}
