@@ -16,7 +16,8 @@ demo: build ## Run a server with a demo account and mail in a temporary director
 
 test: ## Run the test suite
 	$(GO) vet $(PKGS)
-	$(GO) test $(PKGS)
+	$(GO) test $$($(GO) list $(PKGS) | grep -v '^angarium/test/')
+	$(GO) test -p 1 ./test/... # these start servers: one at a time
 
 race: ## Run the test suite with the race detector
 	$(GO) test -race $(PKGS)

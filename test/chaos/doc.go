@@ -24,5 +24,5 @@
 // The nodes are linked through a proxy in this process (proxy.go), which is where the link fails. The seed decides what the clients do and
 // what fails when; the nodes' own timing it does not decide.
 //
-// The command may import eventlog, to read what was set aside, and internal/control.
+// The command may import eventlog, to read what was set aside, internal/control, and replica/state for what that tells.
 package main

@@ -41,6 +41,10 @@ timeout 60 "$BIN/syncctl" verify --archive "$ARCHIVE" --key-file "$TMP/key" --de
 ctl mail prune --keep-last 1 --dry-run --json >"$TMP/pruned"
 equal "the newest is kept" "$(json "$TMP/pruned" "[len(s['keep']) for s in d['shards']]")" "[1, 1]"
 ctl mail prune --keep-last 1 --yes --json >/dev/null
+fill mail Lists 6 8 # the archive goes on after it
+ctl mail backup --now --json >"$TMP/backup"
+timeout 60 "$BIN/syncctl" verify --archive "$ARCHIVE" --key-file "$TMP/key" --deep --data "$TMP/mail" --json >"$TMP/verified" ||
+  fail "verify after pruning: $(cat "$TMP/verified")"
 ctl mail usage --json >"$TMP/usage"
 equal "usage" "$(json "$TMP/usage" "d['archive']['objects'] > 0 and len(d['shards']) == 2")" True
 
@@ -48,6 +52,6 @@ equal "usage" "$(json "$TMP/usage" "d['archive']['objects'] > 0 and len(d['shard
 before=$(dump mail exact)
 end_node mail TERM
 ctl mail --config "$TMP/angarium.toml" backup --now --json >"$TMP/backup"
-timeout 60 "$BIN/syncctl" recover --archive "$ARCHIVE" --key-file "$TMP/key" --data "$TMP/again" --json >/dev/null
-start_node again
-equal "mail with every UID" "$(dump again exact)" "$before"
+timeout 60 "$BIN/syncctl" recover --archive "$ARCHIVE" --key-file "$TMP/key" --data "$TMP/fresh" --json >/dev/null
+start_node fresh
+equal "mail with every UID" "$(dump fresh exact)" "$before"
