@@ -123,6 +123,7 @@ func (c shardCollector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	describeChannels(ch)
+	describeArchive(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -143,4 +144,5 @@ func (c shardCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	c.collectChannels(ctx, st, ch)
+	collectArchive(st, ch)
 }
