@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"angarium/notify"
 )
@@ -19,6 +20,8 @@ type run struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	limit   int    // bytes of a message
+	id      string // of this run, in its messages
+	began   uint64 // where the stream ended then
 	seq     uint64 // of the message that was sent last
 	flights []flight
 	bytes   int // of flights
@@ -43,14 +46,19 @@ type saved struct {
 	Format int                  `json:"format"`
 	Made   time.Time            `json:"made"` // when the stream was made
 	Seq    uint64               `json:"seq"`
+	Run    string               `json:"run"` // that published the message at Seq; "" for none
 	Shards map[int]notify.Place `json:"shards"`
 }
 
 const savedFormat = 1
 
+// headerRun names the run that published a message. A stream that a power cut took back is filled again by another run, in another order of the shards:
+// so it shows that a saved position is of a stream that was.
+const headerRun = "Angarium-Run"
+
 // publish finds the end of the stream and publishes what comes behind it, until ctx ends or something goes wrong.
 func (p *Publisher) publish(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, feeds []*notify.Feed) error {
-	r := &run{Publisher: p, nc: nc, js: js, limit: int(nc.MaxPayload()) - headroom}
+	r := &run{Publisher: p, id: nuid.Next(), nc: nc, js: js, limit: int(nc.MaxPayload()) - headroom}
 	places, err := r.resume(ctx, feeds)
 	if err != nil {
 		return err
@@ -147,6 +155,7 @@ func (r *run) message(e *notify.Event) *nats.Msg {
 	return &nats.Msg{Subject: e.Subject(), Data: data, Header: nats.Header{
 		jetstream.ExpectedLastSeqHeader: {strconv.FormatUint(r.seq, 10)},
 		jetstream.MsgIDHeader:           {e.ID()},
+		headerRun:                       {r.id},
 	}}
 }
 
@@ -170,6 +179,9 @@ func (r *run) done() {
 	r.flights = r.flights[1:]
 	r.bytes -= f.bytes
 	r.saved.Seq, r.saved.Shards[f.shard], r.dirty = f.seq, f.next, true
+	if f.seq > r.began {
+		r.saved.Run = r.id
+	}
 	r.progress.Advance(f.shard, f.next, f.events, f.time)
 }
 
