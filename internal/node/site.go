@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -63,6 +65,9 @@ func (n *Node) hasChannels() bool {
 	c := n.opts.Config.Channel
 	if len(c.Listen) > 0 || c.JoinFile != "" {
 		return true
+	}
+	if _, err := os.Stat(channelDir(n.opts.Data)); errors.Is(err, fs.ErrNotExist) {
+		return false
 	}
 	registry, err := channel.OpenRegistry(channelDir(n.opts.Data))
 	return err != nil || len(registry.List()) > 0
