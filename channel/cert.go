@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"angarium/internal/durable"
 )
 
 // protocolName is what both ends name in TLS (RFC 7301).
@@ -35,7 +37,7 @@ func openIdentity(dir string) (*identity, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		if text, err = newIdentity(); err == nil {
-			err = writeFile(path, text)
+			err = durable.WriteFile(path, text)
 		}
 	}
 	if err != nil {
@@ -99,36 +101,4 @@ func clientTLS(pin Fingerprint) *tls.Config {
 			return nil
 		},
 	}
-}
-
-// writeFile puts a file in its place whole, on stable storage, and readable for nobody else.
-func writeFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

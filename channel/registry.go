@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"angarium/internal/durable"
 )
 
 // registryFile holds the channels of a node, as JSON.
@@ -171,7 +173,7 @@ func (r *Registry) edit(change func(map[string]Record) error) error {
 	}
 	text, err := json.MarshalIndent(sorted(records), "", "  ")
 	if err == nil {
-		err = writeFile(r.path, append(text, '\n'))
+		err = durable.WriteFile(r.path, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("keep channels: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"angarium/eventlog"
+	"angarium/internal/durable"
 )
 
 // SeedProgress is how far a seed has come.
@@ -127,7 +128,7 @@ func (f *seedFetch) manifest(ctx context.Context) (*seedManifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, writeFile(f.kept, b)
+	return m, durable.WriteFile(f.kept, b)
 }
 
 // have says where to go on: at the end of the last file that is there. Those before it are complete.
@@ -265,12 +266,12 @@ func (f *seedFetch) settle(m *seedManifest) error {
 		}
 	}
 	for dir := range dirs {
-		if err := syncDir(dir); err != nil {
+		if err := durable.SyncDir(dir); err != nil {
 			return err
 		}
 	}
 	if err := os.Remove(f.kept); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(f.kept))
+	return durable.SyncDir(filepath.Dir(f.kept))
 }

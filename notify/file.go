@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"angarium/internal/durable"
 )
 
 const (
@@ -122,7 +124,7 @@ func (t *File) Rotate() (bool, error) {
 		}
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(t.opts.Path))
+		err = durable.SyncDir(filepath.Dir(t.opts.Path))
 	}
 	if err != nil {
 		return false, fmt.Errorf("rotate file of events: %w", err)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"angarium/internal/durable"
 )
 
 // Dir is a target in a directory of a file system.
@@ -105,7 +107,7 @@ func (d *Dir) put(ctx context.Context, name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // makeDirs makes a directory with those above it, and syncs the entries that are new.
@@ -122,15 +124,7 @@ func makeDirs(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.SyncDir(parent)
 }
 
 // Get implements Target.
@@ -234,7 +228,7 @@ func (d *Dir) Delete(ctx context.Context, name string) error {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("archive %s: delete %s: %w", d, name, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"angarium/eventlog"
+	"angarium/internal/natslog"
 )
 
 // EmbeddedOptions configure a server in this process.
@@ -116,7 +117,7 @@ func (e *Embedded) start(ctx context.Context) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded log server: %w", err)
 	}
-	srv.SetLoggerV2(natsLogger{e.log}, false, false, false)
+	srv.SetLoggerV2(natslog.Logger{Log: e.log}, false, false, false)
 	srv.Start()
 	deadline := time.Now().Add(startTimeout)
 	for !srv.ReadyForConnections(100 * time.Millisecond) {

@@ -13,6 +13,7 @@ import (
 	"angarium/eventlog/archive"
 	"angarium/internal/config"
 	"angarium/internal/control"
+	"angarium/internal/durable"
 )
 
 // runChores takes snapshots, prunes and tests the archive when that is due, as long as this node leads.
@@ -176,7 +177,7 @@ func (a *archiving) chore(ctx context.Context) error {
 func (a *archiving) keepSelfTest(t *control.SelfTest) error {
 	data, err := json.Marshal(t)
 	if err == nil {
-		err = writeFile(selfTestPath(a.node.opts.Data), append(data, '\n'))
+		err = durable.WriteFile(selfTestPath(a.node.opts.Data), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("note the self-test: %w", err)

@@ -14,6 +14,7 @@ import (
 	"angarium/eventlog"
 	"angarium/eventlog/jslog"
 	"angarium/internal/control"
+	"angarium/internal/durable"
 )
 
 func channelDir(dir string) string { return filepath.Join(dir, "channel") }
@@ -194,7 +195,7 @@ func (n *Node) takeFetched(ctx context.Context, number int) error {
 		if err := os.Rename(fetchDir(dir), dir); err != nil {
 			return fmt.Errorf("put the replica that was fetched in its place: %w", err)
 		}
-		if err := syncDir(n.opts.Data); err != nil {
+		if err := durable.SyncDir(n.opts.Data); err != nil {
 			return err
 		}
 	}
@@ -234,5 +235,5 @@ func (n *Node) makeRoom(dir, aside string) error {
 	if err := os.Rename(dir, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return durable.SyncDir(filepath.Dir(to))
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"angarium/eventlog/event"
+	"angarium/internal/durable"
 )
 
 // layoutFormat is the format of the data directory.
@@ -116,35 +117,7 @@ func (l *layout) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write layout: %w", err)
 	}
-	return writeFile(filepath.Join(dir, "layout.json"), append(data, '\n'))
-}
-
-// writeFile writes a file whole or not at all, and syncs it with its directory.
-func writeFile(path string, data []byte) error {
-	tmp, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.WriteFile(filepath.Join(dir, "layout.json"), append(data, '\n'))
 }
 
 // secret reads the site's secret, or makes it.
@@ -154,7 +127,7 @@ func secret(dir string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		b = make([]byte, 32)
 		_, _ = rand.Read(b) // never fails (crypto/rand)
-		return b, writeFile(path, b)
+		return b, durable.WriteFile(path, b)
 	}
 	if err == nil && len(b) < 16 {
 		err = fmt.Errorf("%s is damaged: remove it, a new one will be made", path)

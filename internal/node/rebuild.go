@@ -10,6 +10,7 @@ import (
 
 	"angarium/eventlog"
 	"angarium/internal/control"
+	"angarium/internal/durable"
 	"angarium/replica"
 	"angarium/replica/state"
 )
@@ -52,7 +53,7 @@ func (s *shard) rebuild(ctx context.Context, progress func(done, total uint64)) 
 	if err = errors.Join(err, r.Close()); err != nil {
 		return res, errors.Join(err, os.RemoveAll(fresh)) // it may be what fills the disk
 	}
-	return res, writeFile(filepath.Join(fresh, rebuiltMark), nil)
+	return res, durable.WriteFile(filepath.Join(fresh, rebuiltMark), nil)
 }
 
 // replay applies the log to a new replica up to a position.

@@ -16,6 +16,7 @@ import (
 	"angarium/eventlog/jslog"
 	"angarium/internal/config"
 	"angarium/internal/control"
+	"angarium/internal/durable"
 	"angarium/replica"
 	"angarium/replica/state"
 	"angarium/restore"
@@ -150,7 +151,7 @@ func (r *recovery) begin(ctx context.Context) error {
 	if data, err = json.Marshal(r.plan); err != nil {
 		return err
 	}
-	return writeFile(path, append(data, '\n'))
+	return durable.WriteFile(path, append(data, '\n'))
 }
 
 // end is the position at which a shard's recovery ends.
@@ -286,7 +287,7 @@ func (r *recovery) finish() error {
 	if err := os.Remove(filepath.Join(r.opts.Data, recoveringName)); err != nil {
 		return fmt.Errorf("finish the recovery: %w", err)
 	}
-	return syncDir(r.opts.Data)
+	return durable.SyncDir(r.opts.Data)
 }
 
 // minFree is the disk space that the embedded log keeps free; less than 0 for none.

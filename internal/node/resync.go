@@ -13,6 +13,7 @@ import (
 	"angarium/channel"
 	"angarium/eventlog"
 	"angarium/internal/control"
+	"angarium/internal/durable"
 	"angarium/mailstore"
 	"angarium/mailstore/salvage"
 	"angarium/replica"
@@ -61,7 +62,7 @@ func (s *site) fetch(ctx context.Context, p *channel.Peer, sh *shard, progress f
 	if err != nil {
 		return res, err
 	}
-	if err := syncDir(s.node.opts.Data); err != nil {
+	if err := durable.SyncDir(s.node.opts.Data); err != nil {
 		return res, err
 	}
 	s.node.layoutLock.Lock()
@@ -108,7 +109,7 @@ func (s *site) setAside(ctx context.Context, p *channel.Peer, sh *shard) (string
 		return "", fmt.Errorf("set envelopes aside: %w", err)
 	}
 	count, err := eventlog.WriteAside(f, stored(ctx, sh.log, common.Position+1, head.Last))
-	err = errors.Join(err, f.Sync(), f.Close(), syncDir(dir), syncDir(filepath.Dir(dir)), syncDir(s.node.opts.Data))
+	err = errors.Join(err, f.Sync(), f.Close(), durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)), durable.SyncDir(s.node.opts.Data))
 	if err != nil {
 		return "", err
 	}
@@ -232,7 +233,7 @@ func (s *site) salvage(ctx context.Context, shard int, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, "report.json"), append(data, '\n')); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, "report.json"), append(data, '\n')); err != nil {
 		return err
 	}
 	s.log.Warn("carried over what was set aside", "shard", shard, "directory", name, "applied", report.Applied, "already_there", report.AlreadyThere, "not_applied", report.NotApplied)

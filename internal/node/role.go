@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"angarium/internal/durable"
 )
 
 // The roles of a node in its site.
@@ -51,5 +53,5 @@ func (r role) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write role: %w", err)
 	}
-	return writeFile(rolePath(dir), append(data, '\n'))
+	return durable.WriteFile(rolePath(dir), append(data, '\n'))
 }

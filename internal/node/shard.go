@@ -13,6 +13,7 @@ import (
 	"angarium/eventlog"
 	"angarium/eventlog/event"
 	"angarium/eventlog/jslog"
+	"angarium/internal/durable"
 	"angarium/replica"
 )
 
@@ -237,7 +238,7 @@ func finishRebuild(dir string) error {
 		if err := os.Rename(fresh, dir); err != nil {
 			return fmt.Errorf("put the rebuilt replica in its place: %w", err)
 		}
-		if err := syncDir(filepath.Dir(dir)); err != nil { // the mark must not go before the new name stands
+		if err := durable.SyncDir(filepath.Dir(dir)); err != nil { // the mark must not go before the new name stands
 			return fmt.Errorf("put the rebuilt replica in its place: %w", err)
 		}
 	} else if err := os.RemoveAll(fresh); err != nil {
@@ -246,7 +247,7 @@ func finishRebuild(dir string) error {
 	if err := os.Remove(filepath.Join(dir, rebuiltMark)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("put the rebuilt replica in its place: %w", err)
 	}
-	return syncDir(filepath.Dir(dir))
+	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // rebuiltMark is the name of the file that says that a rebuilt replica is complete.

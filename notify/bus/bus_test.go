@@ -15,7 +15,11 @@ import (
 	"angarium/notify/bus"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// nats-server does not wait at a shutdown for the goroutine that asks for the consumer of a source; it ends by itself some seconds later.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func2"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func1"))
+}
 
 const patience = 20 * time.Second
 

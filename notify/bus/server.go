@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"angarium/internal/natslog"
 	"angarium/notify"
 )
 
@@ -74,7 +75,7 @@ func StartServer(ctx context.Context, opts ServerOptions) (_ *Server, err error)
 	if s.srv, err = server.NewServer(o); err != nil {
 		return nil, err
 	}
-	s.srv.SetLoggerV2(natsLogger{s.log}, false, false, false)
+	s.srv.SetLoggerV2(natslog.Logger{Log: s.log}, false, false, false)
 	s.srv.Start()
 	if err := s.await(ctx); err != nil {
 		s.stop()
