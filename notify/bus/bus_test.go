@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,8 +18,12 @@ import (
 
 func TestMain(m *testing.M) {
 	// nats-server does not wait at a shutdown for the goroutine that asks for the consumer of a source; it ends by itself some seconds later.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func2"),
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func1"))
+	var ignored []goleak.Option
+	for n := range 4 {
+		ignored = append(ignored, goleak.IgnoreAnyFunction(
+			fmt.Sprintf("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func%d", n+1)))
+	}
+	goleak.VerifyTestMain(m, ignored...)
 }
 
 const patience = 20 * time.Second
