@@ -52,6 +52,15 @@ func (p *Peer) unreachable(op string) error {
 }
 
 func (s *session) call(ctx context.Context, op string, req []byte) ([]byte, error) {
+	if err := s.calls.begin(); err != nil {
+		return nil, err
+	}
+	defer s.calls.end()
+	return s.ask(ctx, op, req)
+}
+
+// ask is call without being counted.
+func (s *session) ask(ctx context.Context, op string, req []byte) ([]byte, error) {
 	resp, err := s.post(ctx, pathCall+op, bytes.NewReader(req), int64(len(req)))
 	if err != nil {
 		return nil, err

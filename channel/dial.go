@@ -29,8 +29,7 @@ func (h *Hub) dial(p *Peer) {
 		if err == nil {
 			select {
 			case <-s.done:
-			case <-p.ctx.Done():
-				s.close(ErrClosed)
+			case <-p.ctx.Done(): // whoever ended it closes the session, when what goes over it has ended
 				return
 			}
 			if time.Since(s.started) > settledAfter {

@@ -252,6 +252,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	for _, s := range pending {
 		s.close(ErrClosed)
 	}
+	h.farewell(ctx)
 	err := h.server.Shutdown(ctx)
 	for _, p := range h.Peers() {
 		p.close()

@@ -54,38 +54,47 @@ func (h *Hub) Serve(ln net.Listener) error {
 // accept finds out who has connected, and makes the connection part of that peer's link.
 func (h *Hub) accept(raw net.Conn) {
 	c := tls.Server(raw, h.identity.serverTLS())
-	stop := context.AfterFunc(h.ctx, func() { raw.Close() })
-	err := h.admit(c)
-	stop()
+	m, err := h.greet(c)
+	if err == nil {
+		err = h.admit(c, m)
+	}
 	if err != nil {
 		raw.Close()
 		h.log.Warn("channel's connection refused", "address", raw.RemoteAddr().String(), "error", err)
 	}
 }
 
-func (h *Hub) admit(c *tls.Conn) error {
+// greet hears what the joiner says of itself, unless the hub is closed meanwhile.
+func (h *Hub) greet(c *tls.Conn) (*hello, error) {
 	if err := c.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
-		return err
+		return nil, err
 	}
+	stop := context.AfterFunc(h.ctx, func() { c.NetConn().Close() })
+	defer stop()
 	if err := c.HandshakeContext(h.ctx); err != nil {
-		return fmt.Errorf("TLS: %w", err)
+		return nil, fmt.Errorf("TLS: %w", err)
 	}
 	if c.ConnectionState().NegotiatedProtocol != protocolName {
-		return fmt.Errorf("%w: it does not ask for %s", ErrProtocol, protocolName)
+		return nil, fmt.Errorf("%w: it does not ask for %s", ErrProtocol, protocolName)
 	}
 	var m hello
 	if err := readMessage(c, &m); err != nil {
-		return fmt.Errorf("read hello: %w", err)
+		return nil, fmt.Errorf("read hello: %w", err)
 	}
+	return &m, nil
+}
+
+// admit makes the connection part of the link of the peer that it proves to be from.
+func (h *Hub) admit(c *tls.Conn, m *hello) error {
 	answer := welcome{Protocol: protocolVersion, Name: h.local.Name(), Version: h.opt.Version}
-	p, err := h.recognise(&m)
+	p, err := h.recognise(m)
 	if err != nil {
 		e := remote(err)
 		refusal := welcome{Protocol: protocolVersion, Code: e.Code, Text: e.Text}
 		return errors.Join(err, writeMessage(c, refusal))
 	}
 	if m.Reverse {
-		return h.complete(c, p, &m, answer)
+		return h.complete(c, p, m, answer)
 	}
 	s := newSession(p, sessionID(m.Session), c.RemoteAddr().String(), m.Version)
 	s.wrap(c)
@@ -176,8 +185,8 @@ func (h *Hub) start(s *session, serve, ask *conn) error {
 		return err
 	}
 	s.client = client
-	if err := h.feed.push(serve); err != nil {
+	if err := s.peer.gained(s); err != nil { // before anything is served: Close says farewell to all whose calls run
 		return err
 	}
-	return s.peer.gained(s)
+	return h.feed.push(serve)
 }

@@ -50,6 +50,7 @@ const (
 )
 
 func (h *Hub) registerOwn() {
+	h.Handle(opBye, h.serveBye)
 	h.Handle(opState, h.serveState)
 	h.Handle(opHead, h.serveHead)
 	h.Handle(opMark, h.serveMark)

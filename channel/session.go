@@ -19,6 +19,7 @@ type session struct {
 	started time.Time
 
 	client *http.ClientConn // for requests to the peer
+	calls  inflight         // to the peer
 	done   chan struct{}    // closed when the session has ended
 
 	mu    sync.Mutex
