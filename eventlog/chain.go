@@ -28,7 +28,7 @@ func (c *Chain) Extend(m Message) (Envelope, error) {
 	if m.Position != c.state.Position+1 {
 		return Envelope{}, &ChainError{c.state.Position + 1, fmt.Errorf("%w: position %d came instead", ErrGap, m.Position)}
 	}
-	env, err := Decode(m.Position, m.Payload)
+	env, err := m.decode()
 	if err == nil {
 		err = c.follows(&env)
 	}
@@ -37,6 +37,13 @@ func (c *Chain) Extend(m Message) (Envelope, error) {
 	}
 	c.state = env.State()
 	return env, nil
+}
+
+func (m Message) decode() (Envelope, error) {
+	if m.Own && len(m.Payload) > HashSize {
+		return decode(m.Position, m.Payload)
+	}
+	return Decode(m.Position, m.Payload)
 }
 
 func (c *Chain) follows(env *Envelope) error {

@@ -62,8 +62,7 @@ type wire struct {
 	Events     []span
 }
 
-// span is an encoded event inside an envelope's payload. It shares the payload's memory: bodies are copied once, by the decoder
-// of the event.
+// span is an encoded event inside an envelope's payload, whose memory it shares.
 type span []byte
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
@@ -118,6 +117,13 @@ func Decode(pos Position, payload []byte) (Envelope, error) {
 	if sum := sha256.Sum256(body); Hash(sum) != hash {
 		return Envelope{}, fmt.Errorf("%w: its SHA-256 is %x, not %s", ErrCorrupt, sum, hash)
 	}
+	return decode(pos, payload)
+}
+
+// decode is Decode for a payload whose hash is known to be right.
+func decode(pos Position, payload []byte) (Envelope, error) {
+	body := payload[:len(payload)-HashSize]
+	hash := Hash(payload[len(body):])
 	w, err := decodeBody(body)
 	if err != nil {
 		return Envelope{}, err

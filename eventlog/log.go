@@ -46,11 +46,14 @@ type Head struct {
 type Message struct {
 	Position Position
 	Payload  []byte
+	// Own says that this is the very memory that was handed to Append: whoever did so has made or checked the hash in it.
+	Own bool
 }
 
 // Log keeps the envelopes of one shard. Implementations are safe for concurrent use.
 //
-// Payloads are envelopes: at least HashSize bytes, of which the last HashSize are the hash. A Log reads nothing else of them.
+// Payloads are envelopes: at least HashSize bytes, of which the last HashSize are the hash. A Log reads nothing else of them; the hash of what
+// it is to append must be right.
 // It may keep payloads it is given and hand them out again, so neither they nor those it returns may be changed.
 type Log interface {
 	// Append stores payload at after.Position+1, if after is the mark of the last envelope. It returns without waiting for the

@@ -30,8 +30,7 @@ type encoded struct {
 	Body span
 }
 
-// span is an encoded body inside the event's bytes. Other than cbor.RawMessage it shares their memory, so that decoding
-// copies a message body once.
+// span is an encoded body inside the event's bytes. Other than cbor.RawMessage it shares their memory.
 type span []byte
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
@@ -97,7 +96,8 @@ func sizeHint(ev Event) int {
 	return 256
 }
 
-// Decode reads one entry that fills b. An unknown kind or field gives ErrNewer.
+// Decode reads one entry that fills b. An unknown kind or field gives ErrNewer. A BodyChunk's Data shares b's memory, which must not be
+// changed afterwards.
 func Decode(b []byte) (Entry, error) {
 	var raw encoded
 	if err := decMode.Unmarshal(b, &raw); err != nil {
@@ -107,13 +107,56 @@ func Decode(b []byte) (Entry, error) {
 	if ev == nil {
 		return Entry{}, fmt.Errorf("decode event of kind %d: %w", raw.Kind, ErrNewer)
 	}
-	if err := decMode.Unmarshal(raw.Body, ev); err != nil {
+	if err := decodeBody(raw.Body, ev); err != nil {
 		return Entry{}, fmt.Errorf("decode %s: %w", raw.Kind, newer(err))
 	}
 	if err := Validate(ev); err != nil {
 		return Entry{}, fmt.Errorf("decode %s: %w", raw.Kind, err)
 	}
 	return Entry{Meta: raw.Meta, Event: ev}, nil
+}
+
+func decodeBody(b []byte, ev Event) error {
+	chunk, ok := ev.(*BodyChunk)
+	if !ok {
+		return decMode.Unmarshal(b, ev)
+	}
+	var w chunkWire
+	if err := decMode.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*chunk = BodyChunk{
+		GUID: w.GUID, Size: w.Size, Encoding: w.Encoding, Stored: w.Stored, Offset: w.Offset, Data: w.Data, Structure: w.Structure,
+	}
+	return nil
+}
+
+// chunkWire is a BodyChunk whose data is not copied: nearly all that is in a log is mail.
+type chunkWire struct {
+	GUID      GUID     `cbor:"1,keyasint"`
+	Size      uint64   `cbor:"2,keyasint"`
+	Encoding  Encoding `cbor:"3,keyasint"`
+	Stored    uint64   `cbor:"4,keyasint"`
+	Offset    uint64   `cbor:"5,keyasint"`
+	Data      shared   `cbor:"6,keyasint"`
+	Structure []byte   `cbor:"7,keyasint,omitempty"`
+}
+
+// shared is a byte string inside the event's bytes.
+type shared []byte
+
+// UnmarshalCBOR implements cbor.Unmarshaler; b is well-formed.
+func (s *shared) UnmarshalCBOR(b []byte) error {
+	const byteString = 2
+	if b[0]>>5 != byteString {
+		return errors.New("data is not a byte string")
+	}
+	head := 1 // and the argument behind it (RFC 8949, section 3)
+	if arg := b[0] & 0x1f; arg >= 24 {
+		head += 1 << (arg - 24)
+	}
+	*s = b[head:len(b):len(b)]
+	return nil
 }
 
 func newer(err error) error {

@@ -26,7 +26,7 @@ func (r *recent) appended(pos eventlog.Position, payload []byte) {
 	if n := len(r.messages); n > 0 && r.messages[n-1].Position+1 != pos {
 		r.messages, r.bytes = nil, 0
 	}
-	r.messages = append(r.messages, eventlog.Message{Position: pos, Payload: payload})
+	r.messages = append(r.messages, eventlog.Message{Position: pos, Payload: payload, Own: true})
 	r.bytes += len(payload)
 	for r.bytes > recentBytes && len(r.messages) > 1 {
 		r.bytes -= len(r.messages[0].Payload)
