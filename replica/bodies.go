@@ -15,7 +15,7 @@ var ErrNoBody = errors.New("no such body")
 
 // HasBody says whether a body is known, so that a message may refer to it.
 func (r *Replica) HasBody(guid event.GUID) (bool, error) {
-	b, err := state.GetBody(r.Reader(), guid)
+	b, err := state.GetBody(probing{reader{r.db}, &r.absent}, guid)
 	return b != nil, err
 }
 

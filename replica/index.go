@@ -159,6 +159,7 @@ func (r reader) Scan(lo, hi []byte, fn func(key, value []byte) (bool, error)) (e
 type tx struct {
 	batch  *pebble.Batch
 	bodies *body.Store
+	absent *absent
 	open   io.Closer // of the last value given out
 }
 
@@ -175,6 +176,9 @@ func (t *tx) release() error {
 func (t *tx) Get(key []byte) ([]byte, error) {
 	if err := t.release(); err != nil {
 		return nil, err
+	}
+	if state.IsBodyKey(key) && t.absent.has(key) {
+		return nil, nil
 	}
 	v, closer, err := lookUp(t.batch, key)
 	if v == nil || err != nil {
@@ -194,6 +198,9 @@ func (t *tx) Scan(lo, hi []byte, fn func(key, value []byte) (bool, error)) error
 
 // Set implements state.Tx.
 func (t *tx) Set(key, value []byte) error {
+	if state.IsBodyKey(key) {
+		t.absent.wrote(key)
+	}
 	return errors.Join(t.release(), t.batch.Set(key, value, nil))
 }
 

@@ -33,7 +33,8 @@ func (r *Replica) Load(at eventlog.State, when time.Time, fill func(tx state.Tx)
 func (r *Replica) loadBatch(at eventlog.State, when time.Time, fill func(tx state.Tx) (bool, error)) (done bool, err error) {
 	b := r.db.NewIndexedBatch()
 	defer b.Close()
-	t := &tx{batch: b, bodies: r.bodies}
+	t := &tx{batch: b, bodies: r.bodies, absent: &r.absent}
+	defer r.absent.settle()
 	done, err = fill(t)
 	if err = errors.Join(err, t.release()); err != nil {
 		return false, err

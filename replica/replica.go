@@ -96,6 +96,7 @@ type Replica struct {
 	synced  atomic.Pointer[body.Store]
 	health  health
 	watches accountWatches
+	absent  absent
 
 	mu      sync.Mutex // never held over I/O; what is published was committed before
 	place   place

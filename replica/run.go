@@ -118,7 +118,8 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 	mark := r.bodies.Mark()
 	b := r.db.NewIndexedBatch()
 	defer b.Close()
-	t := &tx{batch: b, bodies: r.bodies}
+	t := &tx{batch: b, bodies: r.bodies, absent: &r.absent}
+	defer r.absent.settle()
 	applier, err := state.NewApplier(t)
 	if err != nil {
 		return errors.Join(err, t.release())
