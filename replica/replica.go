@@ -30,7 +30,12 @@ type Options struct {
 	SegmentSize   uint64       // size of a body segment [256 MiB]
 	Logger        *slog.Logger // [slog.Default()]
 	Hooks         Hooks
+
+	writeBack uint64 // of body segments (body.Options)
 }
+
+// writeBackBytes is how much of a body segment waits in memory until the operating system is asked to begin writing it.
+const writeBackBytes = 1 << 20
 
 // Hooks observe a replica. Any may be nil; they must be quick.
 type Hooks struct {
@@ -135,7 +140,7 @@ func Open(opts Options) (*Replica, error) {
 
 func (o Options) withDefaults() Options {
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS, o.writeBack = vfs.Default, writeBackBytes
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 128 << 20
@@ -158,7 +163,9 @@ func (r *Replica) openBodies() error {
 	if err != nil {
 		return err
 	}
-	opts := body.Options{SegmentSize: r.opts.SegmentSize, Hooks: body.Hooks{Sync: r.opts.Hooks.Synced}}
+	opts := body.Options{
+		SegmentSize: r.opts.SegmentSize, WriteBack: r.opts.writeBack, Hooks: body.Hooks{Sync: r.opts.Hooks.Synced},
+	}
 	bodies, err := body.Open(r.opts.FS, bodyDir(r.opts.FS, r.opts.Dir), p.Bodies, opts)
 	if err != nil {
 		return err

@@ -70,6 +70,7 @@ func (s *Store) append(guid GUID, blob []byte) (Extent, error) {
 	s.bytes += size
 	s.markUnsyncedLocked(s.active)
 	s.mu.Unlock()
+	s.writeBack(s.active, ext.Offset+size)
 	return ext, nil
 }
 

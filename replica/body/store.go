@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -33,6 +34,8 @@ type Options struct {
 	MaxBlob uint32
 	// OpenFiles bounds the segments kept open for reading; 0 means 128.
 	OpenFiles int
+	// WriteBack is the number of bytes after which the operating system is asked to begin writing them; 0 leaves that to it.
+	WriteBack uint64
 	// Hooks observe the store, for metrics.
 	Hooks Hooks
 }
@@ -79,6 +82,9 @@ type Store struct {
 
 	syncMu sync.Mutex // held by Sync: the fsync handles of the writers
 
+	writing    atomic.Bool // a write-back is being begun
+	background sync.WaitGroup
+
 	mu       sync.RWMutex
 	ends     []uint64  // size of each segment up to its last good record; segment n is at n-1
 	bytes    uint64    // sum of ends
@@ -116,6 +122,7 @@ func (s *Store) Size() (bytes uint64, segments int) {
 func (s *Store) Close() error {
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
+	s.background.Wait()
 	s.syncMu.Lock()
 	defer s.syncMu.Unlock()
 	s.mu.Lock()

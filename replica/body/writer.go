@@ -23,8 +23,9 @@ type writer struct {
 	data    vfs.File // guarded by Store.appendMu; nil once the segment has been left
 	sync    vfs.File // guarded by Store.syncMu
 
-	unsynced bool // is in Store.unsynced; guarded by Store.mu
-	sealed   bool // the segment has been left; guarded by Store.mu
+	begun    uint64 // up to where writing back was begun; guarded by Store.appendMu
+	unsynced bool   // is in Store.unsynced; guarded by Store.mu
+	sealed   bool   // the segment has been left; guarded by Store.mu
 }
 
 // openWriter opens a segment for writing, creating the file if needed.
