@@ -115,6 +115,17 @@ func (a *Acks) set(peer string, shard int, position eventlog.Position) {
 	}
 }
 
+// Note notes what a peer has acknowledged to another node that shares this node's log.
+func (a *Acks) Note(peer string, shard int, position eventlog.Position) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.shardLocked(shard)
+	if position > s.peers[peer].Position {
+		s.peers[peer] = Ack{Position: position, At: time.Now()}
+		a.wakeLocked(s)
+	}
+}
+
 func (a *Acks) forget(peer string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -36,6 +36,9 @@ type Claim struct {
 	Applied eventlog.Position // by its replica
 	Digest  string            // of the replica's state, where it is known
 	Reason  string            // why it is halted or does not take writes; empty when all is well
+	// Cluster names the nodes that share this log with the claimant, so that each of them has all of it; empty for a log of its own. Leader is
+	// the one of them that leads the shard, as far as is known.
+	Cluster, Leader string
 }
 
 // NodeState is what a peer said of itself.
@@ -125,6 +128,9 @@ type shardWire struct {
 	Upstream    string `cbor:"14,keyasint,omitempty"`
 	Follow      string `cbor:"15,keyasint,omitempty"`
 	FollowError string `cbor:"16,keyasint,omitempty"`
+
+	Cluster string `cbor:"17,keyasint,omitempty"`
+	Leader  string `cbor:"18,keyasint,omitempty"`
 }
 
 // Announce tells the peers at once that what the node claims has changed.
@@ -173,7 +179,7 @@ func (h *Hub) shardWire(ctx context.Context, shard int, log eventlog.Log) shardW
 	claim := h.local.Claim(shard)
 	w := shardWire{
 		Shard: shard, Role: claim.Role, RoleEpoch: claim.Epoch, Applied: uint64(claim.Applied), Digest: claim.Digest,
-		Reason: cut(claim.Reason),
+		Reason: cut(claim.Reason), Cluster: claim.Cluster, Leader: claim.Leader,
 	}
 	if up := h.upstream(shard); up != nil {
 		f := up.status()
@@ -204,6 +210,7 @@ func (a *stateAnswer) state() (NodeState, error) {
 			Upstream: w.Upstream, Follow: FollowState(w.Follow), FollowError: w.FollowError,
 			Claim: Claim{
 				Role: w.Role, Epoch: w.RoleEpoch, Applied: eventlog.Position(w.Applied), Digest: w.Digest, Reason: w.Reason,
+				Cluster: w.Cluster, Leader: w.Leader,
 			},
 		}
 		if w.Error == "" {

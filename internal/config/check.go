@@ -207,8 +207,8 @@ func (c Config) checkCluster(k *checks) {
 	if c.Log.URL != "" {
 		k.add("cluster.listen", "leave one of them out", "log.url names an external log")
 	}
-	if len(c.Channel.Listen) > 0 || c.Channel.JoinFile != "" {
-		k.add("cluster.listen", "leave one of them out", "a node of a cluster has no channels yet")
+	if c.Channel.JoinFile != "" {
+		k.add("channel.join_file", "let the other node join this one", "a node of a cluster joins no other node")
 	}
 }
 

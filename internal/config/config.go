@@ -96,7 +96,7 @@ type HTTP struct {
 type Channel struct {
 	Listen     []string `toml:"listen" doc:"Addresses at which other nodes join this one: \"host:port\". They are let in by the token of syncctl channel add. Empty: none."`
 	Advertise  string   `toml:"advertise" doc:"Address under which other nodes reach this one, for join tokens. Empty: the first address of listen."`
-	JoinFile   string   `toml:"join_file" doc:"File with the join token that syncctl channel add printed on another node: this node becomes a replica of that one. Its data directory must be empty at the first start."`
+	JoinFile   string   `toml:"join_file" doc:"File with the join token that syncctl channel add printed on another node: this node becomes a replica of that one. Of a cluster: the tokens of all its nodes, one a line. The data directory must be empty at the first start."`
 	Boot       string   `toml:"boot" doc:"When a primary whose log other nodes follow takes writes after a start: \"cautious\" once it has met one of them and none has taken its place, \"bold\" at once."`
 	Writes     string   `toml:"writes" doc:"What a replica does with writes: \"forward\" them to the primary, or \"refuse\"."`
 	Replicas   int      `toml:"replicas" doc:"How many replicas must have a write on disk before it is acknowledged, if a channel is set to acknowledge (syncctl channel set NAME --ack replica)."`

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -46,15 +47,22 @@ type cluster struct {
 	node *Node
 	log  *slog.Logger
 	kv   jetstream.KeyValue
-	sub  *nats.Subscription
+	sub  *nats.Subscription // of forwarded writes
+	acks *nats.Subscription // of what nodes outside acknowledged; nil without channels
 
 	cancel  context.CancelFunc
 	keepers sync.WaitGroup
 	calls   sync.WaitGroup // of other nodes
 	parts   parts
+	thaws   thaws
+	closing atomic.Bool
+	met     atomic.Bool // the cluster is known to be alive, or not to have been superseded, since this node started
 
-	mu     sync.Mutex
-	leases []lease // by shard, as last seen
+	mu          sync.Mutex
+	leases      []lease // by shard, as last seen
+	far         farState
+	farRevision uint64
+	farKnown    bool
 }
 
 // lease says which node leads a shard.
@@ -62,6 +70,7 @@ type lease struct {
 	Node     string `json:"node"` // "": it was given back
 	revision uint64
 	seen     time.Time // when it was first seen at this revision, by this node's clock
+	moves    int       // how often it was seen to be renewed by another node
 	heard    time.Time // when it was last looked at
 }
 
@@ -135,7 +144,7 @@ func clusterForming(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode == 10005 || api.ErrorCode == 10008 || api.Code == 503)
 }
 
-// openCluster takes part in leading. The node's shards and store are open.
+// openCluster takes the writes that other nodes forward, and knows the leases. The node's shards and store are open. start follows.
 func (n *Node) openCluster(ctx context.Context) error {
 	c := &cluster{node: n, log: n.log.With("part", "cluster"), leases: make([]lease, len(n.shards))}
 	js, err := jetstream.New(n.conn.NATS())
@@ -153,14 +162,22 @@ func (n *Node) openCluster(ctx context.Context) error {
 		case <-time.After(clusterWait):
 		}
 	}
-	run, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
 	if c.sub, err = n.conn.NATS().Subscribe(mailSubject(n.name), c.receive); err != nil {
-		cancel()
 		return fmt.Errorf("cluster: %w", err)
 	}
 	n.cluster = c
-	for i := range n.shards {
+	return nil
+}
+
+// start takes part in leading. The node's links are open.
+func (c *cluster) start() error {
+	run, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	if err := c.openFar(); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	c.keepers.Go(func() { c.keepFar(run) })
+	for i := range c.node.shards {
 		c.keepers.Go(func() { c.keep(run, i) })
 	}
 	return nil
@@ -216,6 +233,10 @@ func (c *cluster) look(ctx context.Context, shard int) error {
 		return err
 	}
 	l := c.note(shard, entry)
+	if by := c.supersededBy(); by != "" {
+		c.giveBack(shard)
+		return nil
+	}
 	if l.Node == c.node.name && s.writer.Load() != nil {
 		return c.renew(ask, s, l)
 	}
@@ -235,9 +256,15 @@ func (c *cluster) note(shard int, entry jetstream.KeyValueEntry) lease {
 	defer c.mu.Unlock()
 	l := &c.leases[shard]
 	if entry.Revision() != l.revision || l.seen.IsZero() {
+		before := *l
 		*l = lease{revision: entry.Revision(), seen: time.Now()}
 		if err := json.Unmarshal(entry.Value(), l); err != nil {
 			l.Node = ""
+		}
+		if l.Node == before.Node && l.Node != c.node.name && l.Node != "" {
+			if l.moves = before.moves + 1; l.moves >= leaseMoves {
+				c.met.Store(true)
+			}
 		}
 	}
 	l.heard = time.Now()
@@ -273,6 +300,9 @@ func (c *cluster) take(ctx context.Context, s *shard, revision uint64) error {
 	if err := s.replica.Err(); err != nil {
 		return err // a node that cannot apply the log cannot lead it
 	}
+	if !c.mayLead() {
+		return nil
+	}
 	ask, cancel := context.WithTimeout(ctx, leaseAsk)
 	defer cancel()
 	var err error
@@ -289,6 +319,7 @@ func (c *cluster) take(ctx context.Context, s *shard, revision uint64) error {
 	if err := s.lead(lead); err != nil {
 		return fmt.Errorf("lead: %w", err)
 	}
+	c.met.Store(true)
 	c.log.Info("leading", "shard", s.number, "epoch", s.writer.Load().State().Epoch)
 	return nil
 }
@@ -342,8 +373,14 @@ func (c *cluster) leader(shard int) string {
 
 // close gives the leases back, answers what was forwarded to this node, and takes nothing more.
 func (c *cluster) close() {
-	c.cancel()
+	c.closing.Store(true)
+	if c.cancel != nil {
+		c.cancel()
+	}
 	c.keepers.Wait()
+	if c.acks != nil {
+		_ = c.acks.Unsubscribe() // it fails only on a connection that is closed already
+	}
 	drained := make(chan struct{})
 	c.sub.SetClosedHandler(func(string) { close(drained) })
 	if err := c.sub.Drain(); err == nil {

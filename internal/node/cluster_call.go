@@ -55,6 +55,9 @@ func (f clusterForwarder) Forward(ctx context.Context, shard int, op string, dat
 	if c == nil {
 		return nil, fmt.Errorf("%w: this node is starting", eventlog.ErrUnavailable)
 	}
+	if by := c.supersededBy(); by != "" {
+		return nil, fmt.Errorf("%w: node %s leads in the cluster's place", eventlog.ErrUnavailable, by)
+	}
 	leader := c.leader(shard)
 	if leader == "" || leader == f.node.name {
 		return nil, fmt.Errorf("%w: shard %d has no primary now", mailstore.ErrNotPrimary, shard)
@@ -196,7 +199,7 @@ func (c *cluster) receive(m *nats.Msg) {
 		c.calls.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), callTime) // what was begun is answered, also at a stop
 			defer cancel()
-			answer, err := c.node.store.Serve(ctx, shard, m.Header.Get(headerOp), data)
+			answer, err := c.serve(ctx, shard, m.Header.Get(headerOp), data)
 			if err != nil {
 				refuse(refusedBroken + ": " + err.Error())
 				return

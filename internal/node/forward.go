@@ -150,6 +150,9 @@ func (s *site) answerMail(ctx context.Context, peer string, data []byte) ([]byte
 	if s.node.shards[req.Shard].writer.Load() != nil {
 		return s.node.store.Serve(ctx, req.Shard, req.Op, req.Data)
 	}
+	if s.node.cluster != nil {
+		return s.node.cluster.pass(ctx, req)
+	}
 	if up := s.wayUp(); req.Hops >= maxHops || up == nil || up.Name() == peer {
 		return nil, channel.Errorf(codeNotPrimary, "node %s does not lead shard %d", s.node.name, req.Shard)
 	}
@@ -212,8 +215,8 @@ const degradedSlack = 64
 
 // acksWanted is how many replicas have to acknowledge each write.
 func (s *site) acksWanted() int {
-	for _, r := range s.hub.Records() {
-		if r.Ack == ackReplica {
+	for _, ack := range s.acks() {
+		if ack == ackReplica {
 			return s.node.opts.Config.Channel.Replicas
 		}
 	}

@@ -107,7 +107,7 @@ func (n *Node) handleChangeChannel(w http.ResponseWriter, r *http.Request) {
 		if *req.Ack != ackLocal && *req.Ack != ackReplica {
 			err = &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("ack %q: want %q or %q", *req.Ack, ackLocal, ackReplica)}
 		} else {
-			err = channelError(n.site.hub.SetAck(name, *req.Ack))
+			err = n.site.setAck(r.Context(), name, *req.Ack)
 		}
 	}
 	if err == nil && req.Paused != nil {
@@ -117,7 +117,7 @@ func (n *Node) handleChangeChannel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *Node) handleRemoveChannel(w http.ResponseWriter, r *http.Request) {
-	answer(w, struct{}{}, channelError(n.site.hub.Remove(r.PathValue("name"))))
+	answer(w, struct{}{}, n.site.remove(r.PathValue("name")))
 }
 
 func (n *Node) handlePlan(w http.ResponseWriter, r *http.Request) {
@@ -191,14 +191,11 @@ func (n *Node) handleDiff(w http.ResponseWriter, r *http.Request) {
 
 // channels tells of the links.
 func (s *site) channels(ctx context.Context) []control.Channel {
-	acks := map[string]string{}
-	for _, r := range s.hub.Records() {
-		acks[r.Peer] = ackOf(r.Ack)
-	}
+	acks := s.acks()
 	list := []control.Channel{}
 	for _, l := range s.hub.Status(ctx) {
 		c := control.Channel{
-			Name: l.Peer, Joins: l.Joins, Address: l.Address, Connected: l.Connected, Paused: l.Paused, Ack: acks[l.Peer], LastSeen: l.LastSeen,
+			Name: l.Peer, Joins: l.Joins, Address: l.Address, Connected: l.Connected, Paused: l.Paused, Ack: ackOf(acks[l.Peer]), LastSeen: l.LastSeen,
 			Error: l.Error, Sent: l.Sent, Received: l.Received,
 		}
 		var theirs channel.NodeState
@@ -206,7 +203,7 @@ func (s *site) channels(ctx context.Context) []control.Channel {
 			theirs, _ = p.State()
 		}
 		for _, sh := range l.Shards {
-			c.Shards = append(c.Shards, s.channelShards(l, sh, theirs, acks[l.Peer])...)
+			c.Shards = append(c.Shards, s.channelShards(l, sh, theirs, ackOf(acks[l.Peer]))...)
 		}
 		list = append(list, c)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"angarium/channel"
@@ -37,38 +38,42 @@ func baseOf(s eventlog.State) base {
 	return base{Position: uint64(s.Position), Hash: s.Hash.String(), NextIndex: s.NextIndex, Epoch: s.Epoch}
 }
 
-// joinToken reads the token that the configuration names; false when it names none.
-func (n *Node) joinToken() (channel.Token, bool, error) {
+// joinTokens reads the tokens that the configuration names: one, or those of the nodes of a cluster, one a line; none when it names none.
+func (n *Node) joinTokens() ([]channel.Token, error) {
 	file := n.opts.Config.Channel.JoinFile
 	if file == "" {
-		return channel.Token{}, false, nil
+		return nil, nil
 	}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if r, roleErr := readRole(n.opts.Data); roleErr == nil && r.Primary != "" {
-			return channel.Token{}, false, nil // it joined long ago, and the file was removed as a secret should be
+			return nil, nil // it joined long ago, and the file was removed as a secret should be
 		}
 	}
 	if err != nil {
-		return channel.Token{}, false, fmt.Errorf("read join token: %w", err)
+		return nil, fmt.Errorf("read join token: %w", err)
 	}
-	t, err := channel.ParseToken(string(text))
-	if err == nil && t.Peer != n.name {
-		err = fmt.Errorf("it is for node %q, and this one is named %q: start it with --node %s", t.Peer, n.name, t.Peer)
-	}
-	if err != nil {
-		return channel.Token{}, false, &control.Error{
-			Code: control.CodeUsage, Message: fmt.Sprintf("join token in %s: %v", file, err),
-			Hint: "make one on the node to be joined: syncctl channel add NAME",
+	var tokens []channel.Token
+	for line := range strings.Lines(strings.TrimSpace(string(text)) + "\n") {
+		t, err := channel.ParseToken(line)
+		if err == nil && t.Peer != n.name {
+			err = fmt.Errorf("it is for node %q, and this one is named %q: start it with --node %s", t.Peer, n.name, t.Peer)
 		}
+		if err != nil {
+			return nil, &control.Error{
+				Code: control.CodeUsage, Message: fmt.Sprintf("join token in %s: %v", file, err),
+				Hint: "make one on the node to be joined: syncctl channel add NAME",
+			}
+		}
+		tokens = append(tokens, t)
 	}
-	return t, true, nil
+	return tokens, nil
 }
 
 // joinFirst fills an empty data directory from the node that it is told to join. After a crash it goes on where it was.
 func (n *Node) joinFirst(ctx context.Context) error {
-	token, ok, err := n.joinToken()
-	if err != nil || !ok {
+	tokens, err := n.joinTokens()
+	if err != nil || len(tokens) == 0 {
 		return err
 	}
 	dir := n.opts.Data
@@ -86,7 +91,7 @@ func (n *Node) joinFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.fetchAll(ctx, hub, token)
+	err = n.fetchAll(ctx, hub, tokens)
 	return errors.Join(err, hub.Close(context.WithoutCancel(ctx)))
 }
 
@@ -104,14 +109,15 @@ func onlyLock(dir string) error {
 }
 
 // fetchAll fetches a checkpoint of each shard, and then makes the layout: from then on the directory is that of a replica.
-func (n *Node) fetchAll(ctx context.Context, hub *channel.Hub, token channel.Token) error {
-	peer, err := hub.Join(token)
-	if err != nil {
-		return err
+func (n *Node) fetchAll(ctx context.Context, hub *channel.Hub, tokens []channel.Token) error {
+	for _, token := range tokens {
+		if _, err := hub.Join(token); err != nil {
+			return err
+		}
+		n.log.Info("joining", "node", token.Node, "address", token.Address)
+		n.opts.progress("waiting for node " + token.Node + " at " + token.Address)
 	}
-	n.log.Info("joining", "node", token.Node, "address", token.Address)
-	n.opts.progress("waiting for node " + token.Node + " at " + token.Address)
-	st, err := firstState(ctx, peer)
+	peer, st, err := firstState(ctx, hub.Peers())
 	if err != nil {
 		return err
 	}
@@ -119,29 +125,69 @@ func (n *Node) fetchAll(ctx context.Context, hub *channel.Hub, token channel.Tok
 		Format: layoutFormat, Shards: len(st.Shards), Created: time.Now().UTC().Truncate(time.Second), Bases: map[int]base{},
 	}
 	for i := range l.Shards {
-		at, err := peer.Seed(ctx, i, shardDir(n.opts.Data, i), n.seedProgress(i))
+		at, err := n.seedFromAny(ctx, &peer, hub.Peers(), i)
 		if err != nil {
 			return fmt.Errorf("fetch shard %d: %w", i, err)
 		}
 		l.Bases[i] = baseOf(at)
-		n.log.Info("fetched", "shard", i, "from", token.Node, "position", uint64(at.Position))
+		n.log.Info("fetched", "shard", i, "from", peer.Name(), "position", uint64(at.Position))
 	}
-	if err := (role{Role: roleReplica, Primary: token.Node}).write(n.opts.Data); err != nil {
+	if err := (role{Role: roleReplica, Primary: peer.Name()}).write(n.opts.Data); err != nil {
 		return err
 	}
 	return l.write(n.opts.Data)
 }
 
-// firstState waits until a peer has said how many shards there are.
-func firstState(ctx context.Context, peer *channel.Peer) (channel.NodeState, error) {
+// firstState waits until one of the peers has said how many shards there are.
+func firstState(ctx context.Context, peers []*channel.Peer) (*channel.Peer, channel.NodeState, error) {
 	for {
-		if st, at := peer.State(); !at.IsZero() && len(st.Shards) > 0 {
-			return st, nil
+		for _, peer := range peers {
+			if st, at := peer.State(); peer.Connected() && !at.IsZero() && len(st.Shards) > 0 {
+				return peer, st, nil
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return channel.NodeState{}, fmt.Errorf("node %q does not answer: %w", peer.Name(), ctx.Err())
+			return nil, channel.NodeState{}, fmt.Errorf("node %q does not answer: %w", peers[0].Name(), ctx.Err())
 		case <-time.After(stepEvery):
+		}
+	}
+}
+
+// seedPatience is how long a node that is fetched from may be away before another is asked, if there is one. What was fetched is lost then.
+const seedPatience = 30 * time.Second
+
+// seedFromAny fetches a checkpoint of a shard from a peer, or from another one when that is away for long: which is then the peer.
+func (n *Node) seedFromAny(ctx context.Context, peer **channel.Peer, peers []*channel.Peer, shard int) (eventlog.State, error) {
+	for {
+		fetch, cancel := context.WithCancel(ctx)
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			for up := time.Now(); ; {
+				select {
+				case <-fetch.Done():
+					return
+				case <-time.After(stepEvery):
+				}
+				if (*peer).Connected() {
+					up = time.Now()
+				}
+				if len(peers) > 1 && time.Since(up) > seedPatience {
+					cancel()
+				}
+			}
+		}()
+		at, err := (*peer).Seed(fetch, shard, shardDir(n.opts.Data, shard), n.seedProgress(shard))
+		gone := fetch.Err() != nil && ctx.Err() == nil
+		cancel()
+		<-watched
+		if err == nil || !gone {
+			return at, err
+		}
+		n.log.Warn("the node that is fetched from is away: asking another", "node", (*peer).Name())
+		if *peer, _, err = firstState(ctx, peers); err != nil {
+			return at, err
 		}
 	}
 }

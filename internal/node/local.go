@@ -40,6 +40,12 @@ func (l local) Claim(shard int) channel.Claim {
 	if w := s.writer.Load(); w != nil && w.Err() == nil {
 		c.Role, c.Epoch = rolePrimary, w.State().Epoch
 	}
+	if cl := l.n.cluster; cl != nil {
+		c.Cluster = l.n.opts.Config.Cluster.Name
+		if cl.supersededBy() == "" {
+			c.Leader = cl.leader(shard)
+		}
+	}
 	return c
 }
 
@@ -67,10 +73,15 @@ func (n *Node) checkpoint(_ context.Context, shard int, dir string) (eventlog.St
 	return n.shards[shard].replica.Checkpoint(dir)
 }
 
-// leader is the peer that leads all shards in the highest epoch, as far as is known, and the epoch; nil when none does.
+// leader is the peer that leads all shards in the highest epoch, as far as is known, and the epoch; nil when none does. Of a cluster that
+// is any node that can be asked, the one that is followed before the others.
 func (s *site) leader() (*channel.Peer, uint64) {
 	var best *channel.Peer
 	var top uint64
+	s.mu.Lock()
+	upstream := s.upstream
+	s.mu.Unlock()
+	var followed *channel.Peer
 	for _, p := range s.hub.Peers() {
 		st, at := p.State()
 		if !p.Connected() || at.IsZero() || len(st.Shards) != len(s.node.shards) {
@@ -78,22 +89,39 @@ func (s *site) leader() (*channel.Peer, uint64) {
 		}
 		epoch, leads := uint64(0), true
 		for _, sh := range st.Shards {
-			leads = leads && sh.Claim.Role == rolePrimary
+			leads = leads && (sh.Claim.Role == rolePrimary || sh.Claim.Cluster != "" && sh.Claim.Leader != "" && sh.Error == "")
 			epoch = max(epoch, sh.Claim.Epoch)
 		}
 		if leads && (best == nil || epoch > top) {
 			best, top = p, epoch
 		}
+		if leads && p.Name() == upstream {
+			followed = p
+		}
+	}
+	if followed != nil && clusterOf(best) != "" && clusterOf(followed) == clusterOf(best) {
+		best = followed
 	}
 	return best, top
 }
 
+// clusterOf names the cluster that a peer says it is of; "" when it has a log of its own.
+func clusterOf(p *channel.Peer) string {
+	if st, _ := p.State(); len(st.Shards) > 0 {
+		return st.Shards[0].Claim.Cluster
+	}
+	return ""
+}
+
 // givesWayTo says whether a peer that leads in an epoch goes before this node, which is primary, too. Two nodes that were both promoted by
-// force may lead in the same epoch: then the longer log goes on, or else the lesser name.
+// force may lead in the same epoch: then the longer log goes on, or else the lesser name; a cluster goes before a node.
 func (s *site) givesWayTo(p *channel.Peer, epoch uint64) bool {
 	own := s.node.epoch()
 	if !s.node.leads() || epoch != own {
 		return epoch >= own
+	}
+	if clusterOf(p) != "" {
+		return true
 	}
 	st, _ := p.State()
 	var theirs, ours eventlog.Position

@@ -123,11 +123,18 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 			return nil, err
 		}
 	}
-	switch {
-	case n.site != nil:
-		return n, n.site.open()
-	case n.inCluster():
-		return n, n.openCluster(ctx)
+	if n.inCluster() {
+		if err := n.openCluster(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if n.site != nil {
+		if err := n.site.open(); err != nil {
+			return nil, err
+		}
+	}
+	if n.cluster != nil {
+		return n, n.cluster.start()
 	}
 	return n, nil
 }
@@ -237,10 +244,10 @@ func (n *Node) openStore() (err error) {
 	for _, s := range n.shards {
 		sh := mailstore.Shard{Replica: s.replica, Log: s}
 		switch {
-		case n.site != nil:
-			sh.Remote = n.site.remote(s)
 		case n.inCluster():
 			sh.Remote, opts.ForwardWait = n.clusterRemote(s), clusterForwardWait
+		case n.site != nil:
+			sh.Remote = n.site.remote(s)
 		}
 		opts.Shards = append(opts.Shards, sh)
 	}
@@ -263,11 +270,11 @@ func (n *Node) Secret() []byte { return n.secret }
 // Close closes everything in the order that loses nothing: writers, replicas, log, lock.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	if n.cluster != nil { // its last writes may wait for a link's acknowledgement
+		n.cluster.close()
+	}
 	if n.site != nil {
 		errs = append(errs, n.site.close(ctx))
-	}
-	if n.cluster != nil {
-		n.cluster.close()
 	}
 	n.closeArchiving()
 	n.closeNotification()

@@ -83,6 +83,9 @@ type handoverAnswer struct {
 func (s *site) answerHandover(ctx context.Context, peer string, _ []byte) ([]byte, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.node.cluster != nil {
+		return nil, handoverRefused()
+	}
 	if !s.node.leads() {
 		return nil, channel.Errorf(codeNotPrimary, "node %s does not lead", s.node.name)
 	}
@@ -118,7 +121,13 @@ func (s *site) answerTakeBack(ctx context.Context, peer string, _ []byte) ([]byt
 func (s *site) plan(ctx context.Context) (control.PromotionPlan, error) {
 	r := s.current()
 	p := control.PromotionPlan{Node: s.node.name, Role: r.Role, Primary: r.Primary}
-	if s.node.leads() {
+	switch c := s.node.cluster; {
+	case c != nil:
+		p.Role, p.Primary = roleReplica, c.supersededBy()
+		if c.mayLead() {
+			p.Role, p.Primary = rolePrimary, s.node.name // the cluster is
+		}
+	case s.node.leads():
 		p.Primary = s.node.name
 	}
 	leader, _ := s.leader()
@@ -126,11 +135,7 @@ func (s *site) plan(ctx context.Context) (control.PromotionPlan, error) {
 	if leader != nil {
 		p.Primary = leader.Name()
 	}
-	var known channel.NodeState
-	var asOf time.Time
-	if peer, ok := s.hub.Peer(p.Primary); ok {
-		known, asOf = peer.State()
-	}
+	heads, asOf := s.knownHeads(p.Primary)
 	for _, sh := range s.node.shards {
 		tip, err := local{s.node}.Tip(ctx, sh.number)
 		if err != nil {
@@ -140,19 +145,46 @@ func (s *site) plan(ctx context.Context) (control.PromotionPlan, error) {
 			Shard: sh.number, Epoch: tip.Epoch, Position: uint64(tip.Position), Hash: tip.Hash.String(), Time: tip.Time,
 			PrimaryHead: uint64(tip.Position), PrimaryAsOf: asOf,
 		}
-		if st, ok := known.Shard(sh.number); ok {
-			one.PrimaryHead = uint64(st.Tip.Position)
-			one.Missing = uint64(max(int64(st.Tip.Position)-int64(tip.Position), 0))
+		if head, ok := heads[sh.number]; ok {
+			one.PrimaryHead = uint64(head)
+			one.Missing = uint64(max(int64(head)-int64(tip.Position), 0))
 		}
 		p.Shards = append(p.Shards, one)
 	}
 	return p, nil
 }
 
+// knownHeads says where the logs of the primary were last known to end, by shard, and when that was. Any node of a cluster knows it of
+// the cluster.
+func (s *site) knownHeads(primary string) (heads map[int]eventlog.Position, asOf time.Time) {
+	peer, ok := s.hub.Peer(primary)
+	if !ok {
+		return nil, asOf
+	}
+	heads = map[int]eventlog.Position{}
+	cluster := clusterOf(peer)
+	for _, p := range s.hub.Peers() {
+		if p != peer && (cluster == "" || clusterOf(p) != cluster) {
+			continue
+		}
+		st, at := p.State()
+		if at.After(asOf) {
+			asOf = at
+		}
+		for _, sh := range st.Shards {
+			heads[sh.Shard] = max(heads[sh.Shard], sh.Tip.Position)
+		}
+	}
+	return heads, asOf
+}
+
 // promote makes this node the primary: with the consent of the one there is, or by force.
 func (s *site) promote(ctx context.Context, force bool, progress func(what string)) (control.Promotion, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.node.cluster != nil {
+		return s.promoteCluster(ctx, force, progress)
+	}
 	if s.node.leads() {
 		return control.Promotion{}, &control.Error{Code: control.CodeUsage, Message: "this node is the primary already"}
 	}
@@ -207,6 +239,9 @@ func (s *site) takeOver(ctx context.Context, p *control.Promotion, progress func
 			Hint: "when it is gone for good, or its loss of what it did not send is accepted: syncctl promote --force",
 		}
 	}
+	if clusterOf(leader) != "" {
+		return errClusterHandover
+	}
 	p.Previous = leader.Name()
 	progress("asking " + leader.Name() + " to hand over")
 	req, err := cbor.Marshal(handoverCall{To: s.node.name})
@@ -254,6 +289,9 @@ func (s *site) demote(ctx context.Context, to string) error {
 	p, ok := s.hub.Peer(to)
 	if !ok {
 		return &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("no channel to a node %q", to)}
+	}
+	if s.node.cluster != nil {
+		return errClusterHandover
 	}
 	if !s.node.leads() {
 		return &control.Error{Code: control.CodeNotPrimary, Message: "this node does not lead", Hint: "see syncctl status for the primary"}

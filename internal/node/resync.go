@@ -132,6 +132,9 @@ func stored(ctx context.Context, log eventlog.Log, from, to eventlog.Position) i
 // resync fetches replicas anew at the word of an operator.
 func (s *site) resync(ctx context.Context, req control.ResyncRequest, progress func(shard int, p channel.SeedProgress)) (control.ResyncResult, error) {
 	var res control.ResyncResult
+	if s.node.cluster != nil {
+		return res, errNoResync
+	}
 	if s.node.leads() {
 		return res, &control.Error{
 			Code: control.CodeUsage, Message: "this node is the primary: it cannot be made anew from another", Hint: "promote the other node first",

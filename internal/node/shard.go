@@ -133,10 +133,10 @@ func (s *shard) follow() {
 // A shard that cannot be led keeps no other from being led; Lead may be called again, and passes over those it leads already.
 func (n *Node) Lead(ctx context.Context) error {
 	switch {
-	case n.site != nil:
-		return n.site.start(ctx)
 	case n.cluster != nil:
 		return nil // whoever has the lease of a shard leads it
+	case n.site != nil:
+		return n.site.start(ctx)
 	}
 	return n.lead(ctx)
 }

@@ -94,7 +94,7 @@ func (s *site) open() (err error) {
 			Down:   func(string, error) { s.poke() },
 			State:  func(string, channel.NodeState) { s.poke() },
 			Follow: func(string, int, channel.FollowState, error) { s.poke() },
-			Acked:  func(string, int, eventlog.Position, int) { s.followed() },
+			Acked:  s.acked,
 		},
 	})
 	if err != nil {
@@ -110,26 +110,32 @@ func (s *site) open() (err error) {
 	return nil
 }
 
-// join joins the node that the configuration names, if it is not joined yet.
+// join joins the nodes that the configuration names, as far as they are not joined yet.
 func (s *site) join() error {
-	token, ok, err := s.node.joinToken()
-	if err != nil || !ok {
+	tokens, err := s.node.joinTokens()
+	if err != nil {
 		return err
 	}
+	joined := map[string]bool{}
 	for _, r := range s.hub.Records() {
-		if r.Token == token.String() {
-			return nil
+		joined[r.Token] = true
+	}
+	for _, token := range tokens {
+		if joined[token.String()] {
+			continue
+		}
+		if s.current().Role == rolePrimary {
+			return &control.Error{
+				Code:    control.CodeUsage,
+				Message: "this data directory has a history of its own: it cannot become a replica of node " + token.Node,
+				Hint:    "start the new replica with an empty data directory, or leave out --join-file",
+			}
+		}
+		if _, err := s.hub.Join(token); err != nil {
+			return err
 		}
 	}
-	if s.current().Role == rolePrimary {
-		return &control.Error{
-			Code:    control.CodeUsage,
-			Message: "this data directory has a history of its own: it cannot become a replica of node " + token.Node,
-			Hint:    "start the new replica with an empty data directory, or leave out --join-file",
-		}
-	}
-	_, err = s.hub.Join(token)
-	return err
+	return nil
 }
 
 // Serve accepts the nodes that join this one.
@@ -171,6 +177,14 @@ func (s *site) crown() {
 	defer s.mu.Unlock()
 	if s.reign == nil || s.reign.Err() != nil {
 		s.reign, s.depose = context.WithCancel(context.Background())
+	}
+}
+
+// acked is told that a peer has what this node's log holds.
+func (s *site) acked(peer string, shard int, position eventlog.Position, _ int) {
+	s.followed()
+	if s.node.cluster != nil {
+		s.node.cluster.tellAck(peer, shard, position)
 	}
 }
 
@@ -227,6 +241,9 @@ func (s *site) run(ctx context.Context) {
 func (s *site) step(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.node.cluster != nil {
+		return s.stepCluster(ctx)
+	}
 	r := s.current()
 	if r.Role == roleReplica {
 		return s.stepReplica(ctx, r)
@@ -382,6 +399,9 @@ func (s *site) heed(ctx context.Context, p *channel.Peer) error {
 		case channel.FollowFollowing:
 			joined++
 		case channel.FollowDiverged, channel.FollowBehind:
+			if st.Follow.State == channel.FollowBehind && clusterOf(p) != "" {
+				continue // a cluster loses nothing: its stream has a new leader that is yet to see its end
+			}
 			if l, epoch := s.leader(); l == p && epoch >= s.node.epoch() { // a peer that only follows may be behind for a moment
 				s.fetchSoon(p, st.Shard, "the logs have parted: "+st.Follow.Error)
 			}

@@ -83,6 +83,13 @@ func (n *Node) siteStatus(ctx context.Context, st *control.Status) {
 		st.Primary = r.Primary
 		if leader, _ := n.site.leader(); leader != nil {
 			st.Primary = leader.Name()
+			if clusterOf(leader) != "" { // each shard has its own
+				known, _ := leader.State()
+				st.Primary = known.Shards[0].Claim.Leader
+				for i := range st.Shards {
+					st.Shards[i].Primary = known.Shards[i].Claim.Leader
+				}
+			}
 		}
 	}
 	for _, c := range n.site.channels(ctx) {
@@ -90,7 +97,7 @@ func (n *Node) siteStatus(ctx context.Context, st *control.Status) {
 			st.Shards[sh.Shard].Channels = append(st.Shards[sh.Shard].Channels, sh)
 		}
 	}
-	st.Alarms = n.site.alarms(r)
+	st.Alarms = append(st.Alarms, n.site.alarms(r)...)
 }
 
 // clusterStatus adds which nodes lead. A shard's primary is its own; the node's is that of shard 0.
@@ -113,10 +120,17 @@ func (s *site) alarms(r role) []string {
 	degraded, busy := s.degraded, s.busy
 	s.mu.Unlock()
 	var list []string
+	if c := s.node.cluster; c != nil {
+		if by := c.supersededBy(); by != "" {
+			list = append(list, "node "+by+", outside the cluster, leads in a later epoch: the cluster takes no writes")
+		} else if !c.mayLead() {
+			list = append(list, "the cluster was started as a whole, and waits to meet a node that follows it before it takes writes (syncctl promote --force makes it go on alone)")
+		}
+	}
 	if !degraded.IsZero() {
 		list = append(list, "since "+degraded.UTC().Format(time.RFC3339)+" the replicas do not acknowledge: writes are on this node's disk only")
 	}
-	if r.Role == rolePrimary && !s.node.leads() {
+	if s.node.cluster == nil && r.Role == rolePrimary && !s.node.leads() {
 		list = append(list, "this node was the primary and waits to meet another node before it takes writes (syncctl promote --force makes it go on alone)")
 	}
 	if leader, _ := s.leader(); r.Role == roleReplica && leader == nil {
@@ -161,7 +175,7 @@ func (n *Node) Shards() int { return len(n.shards) }
 
 // Checkpoint appends to the log of every shard what its replicas must have.
 func (n *Node) Checkpoint(ctx context.Context) error {
-	if n.site != nil && !n.leads() {
+	if n.cluster == nil && n.site != nil && !n.leads() {
 		return nil // the primary does
 	}
 	var errs []error

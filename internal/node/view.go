@@ -146,22 +146,35 @@ func (s *site) answerThaw(_ context.Context, _ string, data []byte) ([]byte, err
 	return nil, nil
 }
 
-// frozenView stops the writes of a shard that this node leads, for freezeTime at most, and gives a view of where they stopped. thaw lets them
-// go on.
-func (sh *shard) frozenView(ctx context.Context) (*replica.View, func(), error) {
+// freeze stops the writes of a shard that this node leads, for freezeTime at most, and says where they stopped. thaw lets them go on.
+func (sh *shard) freeze(ctx context.Context) (at eventlog.Position, thaw func(), err error) {
+	release, err := sh.node.store.Freeze(ctx, sh.number)
+	if err != nil {
+		return 0, nil, err
+	}
 	w := sh.writer.Load()
 	if w == nil {
-		return nil, nil, channel.Errorf(codeNotPrimary, "node %s does not lead shard %d", sh.node.name, sh.number)
+		release()
+		return 0, nil, channel.Errorf(codeNotPrimary, "node %s does not lead shard %d", sh.node.name, sh.number)
 	}
+	thaw = sync.OnceFunc(release)
+	time.AfterFunc(freezeTime, thaw)
+	return w.State().Position, thaw, nil
+}
+
+// frozenView stops the writes of a shard that this node or its cluster leads, and gives a view of where they stopped.
+func (sh *shard) frozenView(ctx context.Context) (*replica.View, func(), error) {
 	wait, cancel := context.WithTimeout(ctx, freezeTime)
 	defer cancel()
-	release, err := sh.node.store.Freeze(wait, sh.number)
+	freeze := sh.freeze
+	if c := sh.node.cluster; c != nil && sh.writer.Load() == nil {
+		freeze = func(ctx context.Context) (eventlog.Position, func(), error) { return c.freeze(ctx, sh.number) }
+	}
+	at, thaw, err := freeze(wait)
 	if err != nil {
 		return nil, nil, err
 	}
-	thaw := sync.OnceFunc(release)
-	time.AfterFunc(freezeTime, thaw)
-	view, err := sh.viewAt(wait, w.State().Position)
+	view, err := sh.viewAt(wait, at)
 	if err != nil {
 		thaw()
 		return nil, nil, err
@@ -211,7 +224,7 @@ func (s *site) answerRows(ctx context.Context, _ string, data []byte, w io.Write
 
 // bothViews gives a view of a shard here and the number of one at a peer, of the same position. One of the two leads.
 func (s *site) bothViews(ctx context.Context, p *channel.Peer, sh *shard) (*replica.View, uint64, error) {
-	if sh.writer.Load() != nil {
+	if c := s.node.cluster; sh.writer.Load() != nil || c != nil && c.supersededBy() == "" {
 		view, thaw, err := sh.frozenView(ctx)
 		if err != nil {
 			return nil, 0, err

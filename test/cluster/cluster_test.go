@@ -31,7 +31,8 @@ const (
 type node struct {
 	t                   *testing.T
 	bin, data, name     string
-	route, lmtp, routes string
+	route, lmtp, routes string   // without a route it is a node of its own
+	flags               []string // further ones
 	cmd                 *exec.Cmd
 }
 
@@ -39,7 +40,7 @@ func TestNoAcknowledgedMessageIsLostWhenNodesDie(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and kills servers")
 	}
-	c := start(t)
+	c := start(t, programs(t), func(*node) {})
 	c[0].syncctl("account", "add", "--batch", batch(t))
 	l := &ledger{acked: map[string]bool{}}
 	l.deliver(t, c[0].lmtp, "before")
@@ -128,12 +129,17 @@ func send(addr, subject string) error {
 
 type site []*node
 
-// start builds the programs and starts all nodes.
-func start(t *testing.T) site {
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin+"/", "angarium/cmd/angarium", "angarium/syncctl").CombinedOutput(); err != nil {
+// programs builds the programs.
+func programs(t *testing.T) (dir string) {
+	dir = t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "angarium/cmd/angarium", "angarium/syncctl").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return dir
+}
+
+// start starts all nodes of a cluster, each as prepare has left it.
+func start(t *testing.T, bin string, prepare func(*node)) site {
 	var c site
 	for i := range nodes {
 		c = append(c, &node{t: t, bin: bin, data: filepath.Join(t.TempDir(), "data"), name: fmt.Sprintf("n%d", i), route: free(t), lmtp: free(t)})
@@ -146,16 +152,22 @@ func start(t *testing.T) site {
 			}
 		}
 		n.routes = strings.Join(routes, ",")
+		prepare(n)
 	}
+	c.start()
+	return c
+}
+
+// start starts the nodes, of which none is ready before most are there.
+func (c site) start() {
 	var wg sync.WaitGroup
 	for _, n := range c {
-		wg.Go(n.start) // none is ready before most are there
+		wg.Go(n.start)
 	}
 	wg.Wait()
-	if t.Failed() {
-		t.FailNow()
+	if c[0].t.Failed() {
+		c[0].t.FailNow()
 	}
-	return c
 }
 
 func free(t *testing.T) string {
@@ -169,8 +181,11 @@ func free(t *testing.T) string {
 
 // start starts the node and waits until it serves.
 func (n *node) start() {
-	n.cmd = exec.Command(filepath.Join(n.bin, "angarium"), "serve", "--data", n.data, "--node", n.name, "--cluster-listen", n.route, "--routes", n.routes,
-		"--replicas", fmt.Sprint(nodes), "--lmtp", n.lmtp)
+	args := append([]string{"serve", "--data", n.data, "--node", n.name, "--lmtp", n.lmtp}, n.flags...)
+	if n.route != "" {
+		args = append(args, "--cluster-listen", n.route, "--routes", n.routes, "--replicas", fmt.Sprint(nodes))
+	}
+	n.cmd = exec.Command(filepath.Join(n.bin, "angarium"), args...)
 	log, err := os.OpenFile(n.data+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		n.t.Error(err)
@@ -210,16 +225,20 @@ func (n *node) stop(sig syscall.Signal) {
 	_ = n.cmd.Wait() // it was killed
 }
 
-func (n *node) syncctl(args ...string) {
+// syncctl runs a command until it succeeds, and gives what it prints.
+func (n *node) syncctl(args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
-		out, err := exec.CommandContext(ctx, filepath.Join(n.bin, "syncctl"), append([]string{"--data", n.data}, args...)...).CombinedOutput()
+		var said strings.Builder
+		cmd := exec.CommandContext(ctx, filepath.Join(n.bin, "syncctl"), append([]string{"--data", n.data}, args...)...)
+		cmd.Stderr = &said
+		out, err := cmd.Output()
 		if err == nil {
-			return
+			return string(out)
 		}
 		if ctx.Err() != nil {
-			n.t.Fatalf("syncctl %v: %v\n%s", args, err, out)
+			n.t.Fatalf("syncctl %v: %v\n%s%s", args, err, out, said.String())
 		}
 		time.Sleep(200 * time.Millisecond) // the cluster has no primary yet
 	}
