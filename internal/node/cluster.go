@@ -316,7 +316,8 @@ func (c *cluster) take(ctx context.Context, s *shard, revision uint64) error {
 	}
 	lead, cancelLead := context.WithTimeout(ctx, leadTime)
 	defer cancelLead()
-	if err := s.lead(lead); err != nil {
+	far, _ := c.knownFar()
+	if err := s.lead(lead, far.Above); err != nil {
 		return fmt.Errorf("lead: %w", err)
 	}
 	c.met.Store(true)

@@ -35,6 +35,10 @@ type farState struct {
 	Followed bool `json:"followed,omitempty"`
 	// Superseded is the node outside that leads in a later epoch: the cluster takes no more writes.
 	Superseded string `json:"superseded,omitempty"`
+	// Epoch is that in which it led.
+	Epoch uint64 `json:"epoch,omitempty"`
+	// Above is the epoch above which the cluster leads, since an operator had it go on in the place of such a node.
+	Above uint64 `json:"above,omitempty"`
 	// Acks has the channels that are not set to "local".
 	Acks map[string]string `json:"acks,omitempty"`
 }
@@ -216,7 +220,7 @@ func (s *site) stepCluster(ctx context.Context) error {
 		epochs[i] = tip.Epoch
 		top = max(top, tip.Epoch)
 	}
-	if outside != nil && epoch > top {
+	if f, _ := c.knownFar(); outside != nil && epoch > max(top, f.Above) {
 		return s.superseded(ctx, outside.Name(), epoch, top)
 	}
 	if p := s.anyPeer(); p != nil && !c.met.Load() {
@@ -241,17 +245,19 @@ func (s *site) superseded(ctx context.Context, by string, epoch, own uint64) err
 	s.depose() // writes that wait for acknowledgements keep the shards from being frozen
 	s.mu.Unlock()
 	return s.node.cluster.changeFar(ctx, func(f *farState) bool {
-		changed := f.Superseded != by
-		f.Superseded = by
-		return changed
+		f.Superseded, f.Epoch = by, epoch
+		return true
 	})
 }
 
-// goOn makes a cluster lead that waits to meet a node outside, or has given way to one, at the word of an operator.
+// goOn makes a cluster lead that waits to meet a node outside, or has given way to one, at the word of an operator: that one then finds the
+// cluster in a later epoch, gives way, and what only it has is carried over.
 func (c *cluster) goOn(ctx context.Context, progress func(string)) error {
 	c.node.site.crown()
+	_, epoch := c.node.site.leader()
 	if err := c.changeFar(ctx, func(f *farState) bool {
-		changed := f.Superseded != ""
+		changed := f.Superseded != "" || epoch > f.Above
+		f.Above = max(f.Above, f.Epoch, epoch)
 		f.Superseded = ""
 		return changed
 	}); err != nil {
@@ -311,7 +317,9 @@ var errClusterHandover = &control.Error{
 }
 
 // handoverRefused is errClusterHandover for a peer.
-func handoverRefused() error { return channel.Errorf(channel.CodeBusy, "%s", errClusterHandover.Message) }
+func handoverRefused() error {
+	return channel.Errorf(channel.CodeBusy, "%s", errClusterHandover.Message)
+}
 
 // errNoResync says why the replica of a cluster's node is not fetched.
 var errNoResync = &control.Error{

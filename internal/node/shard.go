@@ -149,20 +149,24 @@ func (n *Node) lead(ctx context.Context) error {
 		if s.writer.Load() != nil {
 			continue
 		}
-		if err := s.lead(ctx); err != nil {
+		if err := s.lead(ctx, 0); err != nil {
 			errs = append(errs, fmt.Errorf("lead shard %d: %w", s.number, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s *shard) lead(ctx context.Context) error {
+// lead starts an epoch in the shard's log, or several, until it is above one that another log has had.
+func (s *shard) lead(ctx context.Context, above uint64) error {
 	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
-	state, err := eventlog.Fence(ctx, s.log, s.replica.Applied(), s.node.name)
-	if err != nil {
-		return err
+	state := s.replica.Applied()
+	for begun := false; !begun || state.Epoch <= above; begun = true {
+		var err error
+		if state, err = eventlog.Fence(ctx, s.log, state, s.node.name); err != nil {
+			return err
+		}
 	}
 	if err := s.replica.Wait(ctx, state.Position); err != nil {
 		return err

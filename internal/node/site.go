@@ -399,10 +399,11 @@ func (s *site) heed(ctx context.Context, p *channel.Peer) error {
 		case channel.FollowFollowing:
 			joined++
 		case channel.FollowDiverged, channel.FollowBehind:
-			if st.Follow.State == channel.FollowBehind && clusterOf(p) != "" {
+			l, epoch := s.leader()
+			if st.Follow.State == channel.FollowBehind && clusterOf(p) != "" && epoch == s.node.epoch() {
 				continue // a cluster loses nothing: its stream has a new leader that is yet to see its end
 			}
-			if l, epoch := s.leader(); l == p && epoch >= s.node.epoch() { // a peer that only follows may be behind for a moment
+			if l == p && epoch >= s.node.epoch() { // a peer that only follows may be behind for a moment
 				s.fetchSoon(p, st.Shard, "the logs have parted: "+st.Follow.Error)
 			}
 		case channel.FollowNeedsSeed:

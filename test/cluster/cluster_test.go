@@ -129,13 +129,34 @@ func send(addr, subject string) error {
 
 type site []*node
 
-// programs builds the programs.
-func programs(t *testing.T) (dir string) {
-	dir = t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir+"/", "angarium/cmd/angarium", "angarium/syncctl").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+// built gives where the programs are, which it builds the first time.
+var built = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "angarium-cluster"); err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", dir+"/", "angarium/cmd/angarium", "angarium/syncctl").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return dir, err
+})
+
+func programs(t *testing.T) string {
+	dir, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return dir
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if !testing.Short() {
+		if dir, err := built(); err == nil {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	os.Exit(status)
 }
 
 // start starts all nodes of a cluster, each as prepare has left it.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,9 @@ func TestFarNodeHasEveryAcknowledgedMessageWhenTheClusterIsLost(t *testing.T) {
 	far.start()
 	c[1].syncctl("channel", "set", "far", "--ack", "replica") // said to one, it holds for all
 	c.until("every node waits for the far one", func() bool {
-		return !slices.ContainsFunc(c, func(n *node) bool { return !strings.Contains(n.syncctl("channel", "list", "--json"), `"ack":"replica"`) })
+		return !slices.ContainsFunc(c, func(n *node) bool {
+			return !strings.Contains(n.syncctl("channel", "list", "--json"), `"ack":"replica"`)
+		})
 	})
 
 	l := &ledger{acked: map[string]bool{}}
@@ -88,25 +91,38 @@ func TestFarNodeHasEveryAcknowledgedMessageWhenTheClusterIsLost(t *testing.T) {
 	}
 	l.deliver(t, far.lmtp, "far goes on")
 	l.has(t, imapAddr)
+
+	c[1].syncctl("promote", "--force", "--yes") // the cluster's disks are all there: it is to lead again
+	append(slices.Clone(c), far).agree(len(l.acked))
+	c.until("what the far node had alone is carried over", func() bool { return l.missing(t, imapAddr) == "" })
+	l.deliver(t, far.lmtp, "to the cluster again")
+	l.has(t, imapAddr)
 }
 
 // has holds that the server has each message that was acknowledged, once.
 func (l *ledger) has(t *testing.T, addr string) {
 	t.Helper()
+	if missing := l.missing(t, addr); missing != "" {
+		t.Error(missing)
+	}
+}
+
+// missing says which message the server does not have once; "" when there is none.
+func (l *ledger) missing(t *testing.T, addr string) string {
 	client, err := imapclient.DialInsecure(addr, nil)
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	defer client.Close()
 	if err := client.Login("ann", "secret-password").Wait(); err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	if _, err := client.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait(); err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	rows, err := client.Fetch(imap.SeqSet{imap.SeqRange{Start: 1}}, &imap.FetchOptions{Envelope: true}).Collect()
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	found := map[string]int{}
 	for _, row := range rows {
@@ -116,9 +132,10 @@ func (l *ledger) has(t *testing.T, addr string) {
 	defer l.mu.Unlock()
 	for subject := range l.acked {
 		if found[subject] != 1 {
-			t.Errorf("%q is there %d times", subject, found[subject])
+			return fmt.Sprintf("%q is there %d times", subject, found[subject])
 		}
 	}
+	return ""
 }
 
 // upstream is the number of the node that a far one follows.
