@@ -129,34 +129,34 @@ func send(addr, subject string) error {
 
 type site []*node
 
-// built gives where the programs are, which it builds the first time.
-var built = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "angarium-cluster"); err != nil {
-		return "", err
-	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "angarium/cmd/angarium", "angarium/syncctl").CombinedOutput()
+// programsDir is where build puts the programs; it goes away with the tests.
+var programsDir string
+
+var build = sync.OnceValue(func() error {
+	out, err := exec.Command("go", "build", "-o", programsDir+"/", "angarium/cmd/angarium", "angarium/syncctl").CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("%w\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return dir, err
+	return nil
 })
 
-func programs(t *testing.T) string {
-	dir, err := built()
-	if err != nil {
-		t.Fatal(err)
+func TestMain(m *testing.M) {
+	var err error
+	if programsDir, err = os.MkdirTemp("", "angarium-cluster"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	return dir
+	status := m.Run()
+	_ = os.RemoveAll(programsDir) // it is in a directory for temporary files
+	os.Exit(status)
 }
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if !testing.Short() {
-		if dir, err := built(); err == nil {
-			_ = os.RemoveAll(dir)
-		}
+// programs gives where the programs are, which it builds the first time.
+func programs(t *testing.T) (dir string) {
+	if err := build(); err != nil {
+		t.Fatal(err)
 	}
-	os.Exit(status)
+	return programsDir
 }
 
 // start starts all nodes of a cluster, each as prepare has left it.

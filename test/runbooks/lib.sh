@@ -44,6 +44,12 @@ PY
 
 # start_node NODE [FLAG...]: starts a node on the ports it has had before, and waits until it is ready.
 start_node() {
+  launch_node "$@"
+  await_node "$1"
+}
+
+# launch_node NODE [FLAG...]: starts a node.
+launch_node() {
   local node=$1
   shift
   if [ -z "${IMAP[$node]:-}" ]; then
@@ -54,7 +60,11 @@ start_node() {
     --imap "127.0.0.1:${IMAP[$node]}" --lmtp "127.0.0.1:${LMTP[$node]}" "$@" \
     </dev/null >"$TMP/$node.out" 2>>"$TMP/$node.log" &
   PID[$node]=$!
-  until_true 30 grep -q ready "$TMP/$node.out" || fail "node $node did not start: $(tail -5 "$TMP/$node.log")"
+}
+
+# await_node NODE: waits until a node is ready.
+await_node() {
+  until_true 60 grep -q ready "$TMP/$1.out" || fail "node $1 did not start: $(tail -5 "$TMP/$1.log")"
 }
 
 # end_node NODE SIGNAL: ends a node and waits until it is gone.
