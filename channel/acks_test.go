@@ -169,3 +169,20 @@ func reachedBy(has map[string]eventlog.Position, n int) eventlog.Position {
 	}
 	return best
 }
+
+func TestAcksNoteWhatAnotherNodeWasTold(t *testing.T) {
+	a := newAcks()
+	wait := make(chan error, 1)
+	go func() { wait <- a.Wait(testContext(t), 0, 7, 1) }()
+	waiting(t, a, 1)
+	a.Note("far", 0, 6)
+	waiting(t, a, 1)
+	a.Note("far", 0, 7)
+	if err := <-wait; err != nil {
+		t.Error(err)
+	}
+	a.Note("far", 0, 5) // late
+	if got := a.Reached(0, 1); got != 7 {
+		t.Errorf("reached %d", got)
+	}
+}

@@ -16,7 +16,8 @@ func newChannelAddCommand(g *globals) *cobra.Command {
 		Short: "Let another node join this one",
 		Long: `Let another node join this one, and print the token that it is started with
 (angarium serve --node NAME --join-file FILE), one line and nothing else. The
-token holds a secret, and is shown only this once.`,
+token holds a secret, and is shown only this once. A node that joins a cluster is
+given a token of each of its nodes, one a line in one file.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if cmd.Flags().Changed("address") && req.Address == "" {

@@ -23,7 +23,10 @@ epoch starts here: nothing is lost, and clients stay connected.
 
 With --force the primary is not asked, because it is gone. What it acknowledged
 and did not send to this node is missing until it comes back; its part of the log
-is then set aside and what was delivered in it is carried over.`,
+is then set aside and what was delivered in it is carried over.
+
+On a node of a cluster --force has the cluster go on: when it waits to meet the
+far node that follows it, or has given way to it.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPromote(cmd.Context(), g, opts) },
 	}

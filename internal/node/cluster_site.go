@@ -324,7 +324,7 @@ func handoverRefused() error {
 // errNoResync says why the replica of a cluster's node is not fetched.
 var errNoResync = &control.Error{
 	Code: control.CodeUsage, Message: "the log of this node is the cluster's: it cannot be begun anew from another node",
-	Hint: "stop this node, remove its data directory and start it again with an empty one: it gets the log from the other nodes of the cluster",
+	Hint: "syncctl rebuild makes its replica anew from the log",
 }
 
 // setAck sets what acknowledgements of a peer are worth: in a cluster, to all its nodes.
