@@ -22,7 +22,7 @@ func TestNodesKeepTheirPromises(t *testing.T) {
 			t.Parallel()
 			err := run(ctx, options{
 				Rounds: 2, Seed: uint64(time.Now().UnixNano()), Modes: []string{mode}, Bin: bin, Dir: t.TempDir(),
-				Load: 300 * time.Millisecond, Accounts: 2, Pause: 15 * time.Millisecond, Out: t.Output(),
+				Load: 300 * time.Millisecond, Accounts: 2, Pause: 15 * time.Millisecond, Out: t.Output(), Net: netAuto,
 			})
 			if err != nil {
 				t.Fatal(err)

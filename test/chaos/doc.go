@@ -21,7 +21,8 @@
 // What a client was told of a history that ends with a forced promotion (UIDs, and expunges) does not hold any more, but for its messages and
 // the flags it set: those are carried over. In the modes with such ends clients only add flags.
 //
-// The nodes are linked through a proxy in this process (proxy.go), which is where the link fails. The seed decides what the clients do and
+// As root each node runs in a network namespace of its own (hosts.go), and the link fails there; else both are on the loopback interface, linked
+// through a proxy in this process (proxy.go), which is where the link fails. The seed decides what the clients do and
 // what fails when; the nodes' own timing it does not decide.
 //
 // The command may import eventlog, to read what was set aside, internal/control, and replica/state for what that tells.

@@ -32,10 +32,10 @@ const (
 type load struct {
 	l       *ledger
 	opts    options
-	strict  bool                    // nothing may fail
-	addOnly bool                    // flags are only set, never cleared
-	views   [2]atomic.Pointer[view] // of the clients of each node
-	ctx     context.Context         // ends when the clients are to stop
+	strict  bool                   // nothing may fail
+	addOnly bool                   // flags are only set, never cleared
+	views   []atomic.Pointer[view] // of the clients of each node
+	ctx     context.Context        // ends when the clients are to stop
 	stop    context.CancelFunc
 	cut     context.Context // ends when connections are to be closed under their commands
 	cutNow  context.CancelFunc
@@ -44,7 +44,7 @@ type load struct {
 	mu   sync.Mutex
 	acks []time.Time   // of acknowledged writes
 	slow time.Duration // the longest that one of them took
-	last [2]time.Time  // when the last of them was sent, by the node of the client
+	last []time.Time   // when the last of them was sent, by the node of the client
 }
 
 // client is what all clients have.
@@ -57,8 +57,8 @@ type client struct {
 }
 
 // startLoad starts the clients of a site. nodes gives, for the clients of each node, the node that they connect to; nil is for none.
-func startLoad(l *ledger, opts options, rng *rand.Rand, strict, addOnly bool, nodes [2]*node) *load {
-	ld := &load{l: l, opts: opts, strict: strict, addOnly: addOnly}
+func startLoad(l *ledger, opts options, rng *rand.Rand, strict, addOnly bool, nodes []*node) *load {
+	ld := &load{l: l, opts: opts, strict: strict, addOnly: addOnly, views: make([]atomic.Pointer[view], len(nodes)), last: make([]time.Time, len(nodes))}
 	ld.ctx, ld.stop = context.WithCancel(context.Background())
 	ld.cut, ld.cutNow = context.WithCancel(context.Background())
 	for i, n := range nodes {

@@ -26,7 +26,28 @@ type options struct {
 	Load     time.Duration
 	Accounts int
 	Pause    time.Duration // the longest between two commands of a client
+	Net      string        // netNamespaces, netLoopback or netAuto
 	Out      io.Writer
+}
+
+// What the nodes are linked by.
+const (
+	netNamespaces = "netns"    // network namespaces
+	netLoopback   = "loopback" // the loopback interface, with a proxy between them
+	netAuto       = "auto"     // the first of both that is possible
+)
+
+// newHosts makes the hosts of so many nodes. It gives none where the loopback interface is to be taken, and says why.
+func (o options) newHosts(count int) (*hosts, error) {
+	if o.Net == netLoopback {
+		return nil, nil
+	}
+	h, err := newHosts(count)
+	if err != nil && o.Net == netAuto {
+		fmt.Fprintln(o.Out, "hosts: none, all on the loopback interface:", err)
+		return nil, nil
+	}
+	return h, err
 }
 
 // The modes of rounds.
@@ -58,12 +79,16 @@ func command(ctx context.Context) (err error) {
 	flag.DurationVar(&opts.Load, "load", time.Second, "longest time that clients work in one part of a round")
 	flag.IntVar(&opts.Accounts, "accounts", 3, "accounts")
 	flag.DurationVar(&opts.Pause, "pause", 15*time.Millisecond, "longest pause of a client between two commands")
+	flag.StringVar(&opts.Net, "net", netAuto, `what the nodes are linked by: "netns", "loopback", or "auto" for the first of both that is possible`)
 	flag.Parse()
 	opts.Modes = strings.Split(*modes, ",")
 	for _, m := range opts.Modes {
 		if !slices.Contains(allModes(), m) {
 			return fmt.Errorf("no mode %q: there are %s", m, strings.Join(allModes(), ", "))
 		}
+	}
+	if !slices.Contains([]string{netNamespaces, netLoopback, netAuto}, opts.Net) {
+		return fmt.Errorf("no network %q", opts.Net)
 	}
 	if opts.Rounds < 1 || opts.Accounts < 1 || opts.Load < minLoad || opts.Pause < time.Millisecond {
 		return fmt.Errorf("rounds and accounts must be 1 or more, load %v and pause 1ms or more", minLoad)

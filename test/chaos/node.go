@@ -39,6 +39,7 @@ func build(ctx context.Context, into string) error {
 // node is a node of the site, with its process while one runs. Its addresses stay.
 type node struct {
 	name       string
+	server     []string // the program, with what it is run by
 	bin, data  string
 	logFile    string
 	imap, lmtp string   // addresses
@@ -54,9 +55,18 @@ type process struct {
 	exitErr error // set before exited is closed
 }
 
-func newNode(opts options, name string) (*node, error) {
+// newNode makes a node, in a namespace of its own where there are hosts.
+func newNode(opts options, name string, h *hosts, i int) (*node, error) {
 	n := &node{
 		name: name, bin: opts.Bin, data: filepath.Join(opts.Dir, name), logFile: filepath.Join(opts.Dir, name+".log"),
+		server: []string{filepath.Join(opts.Bin, "angarium")},
+	}
+	if h != nil {
+		n.server = append([]string{"ip", "netns", "exec", h.ns(i)}, n.server...)
+		n.imap, n.lmtp = net.JoinHostPort(h.addr(i), portIMAP), net.JoinHostPort(h.addr(i), portLMTP)
+		file, err := opts.hostConfig()
+		n.args = []string{"--config", file}
+		return n, errors.Join(err, os.MkdirAll(n.data, 0o700))
 	}
 	for _, addr := range []*string{&n.imap, &n.lmtp} {
 		var err error
@@ -65,6 +75,13 @@ func newNode(opts options, name string) (*node, error) {
 		}
 	}
 	return n, os.MkdirAll(n.data, 0o700)
+}
+
+// hostConfig writes the configuration of nodes whose addresses are not of the loopback interface, and gives its name.
+func (o options) hostConfig() (string, error) {
+	secret, file := filepath.Join(o.Dir, "secret"), filepath.Join(o.Dir, "angarium.toml")
+	text := fmt.Sprintf("[imap]\nplaintext_login = \"always\"\nmax_connections_per_ip = 0\n[lmtp]\npeers = [\"198.18.0.0/16\"]\n[cluster]\nsecret_file = %q\n", secret)
+	return file, errors.Join(os.MkdirAll(o.Dir, 0o700), os.WriteFile(secret, []byte("chaos-secret\n"), 0o600), os.WriteFile(file, []byte(text), 0o600))
 }
 
 func freeAddress() (string, error) {
@@ -109,8 +126,8 @@ func (n *node) launch() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"serve", "--data", n.data, "--node", n.name, "--imap", n.imap, "--lmtp", n.lmtp}, n.args...)
-	p := &process{cmd: exec.Command(filepath.Join(n.bin, "angarium"), args...), ready: make(chan error, 1), exited: make(chan struct{})}
+	args := append(n.server[1:len(n.server):len(n.server)], "serve", "--data", n.data, "--node", n.name, "--imap", n.imap, "--lmtp", n.lmtp)
+	p := &process{cmd: exec.Command(n.server[0], append(args, n.args...)...), ready: make(chan error, 1), exited: make(chan struct{})}
 	p.cmd.Stderr = stderr
 	p.cmd.SysProcAttr = dieWithParent()
 	out, err := p.cmd.StdoutPipe()

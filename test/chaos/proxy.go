@@ -4,7 +4,15 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
+
+// link is what carries the connections between the two nodes.
+type link interface {
+	set(linkState) error
+	String() string // what it is
+	close()
+}
 
 // proxy passes on TCP connections between the nodes, and fails in the ways that a network does.
 type proxy struct {
@@ -23,16 +31,22 @@ type proxy struct {
 type linkState int
 
 const (
-	linkUp         linkState = iota
-	linkCut                  // connections are reset and refused
-	linkSilent               // connections stay and carry nothing
-	linkDeafEast             // nothing reaches east
-	linkDeafWest             // nothing reaches west
-	linkStateCount = 5
+	linkUp       linkState = iota
+	linkCut                // connections are reset and refused
+	linkSilent             // connections stay and carry nothing
+	linkDeafEast           // nothing reaches east
+	linkDeafWest           // nothing reaches west
+	linkSlow               // all arrives, late; with hosts, some packets have to be sent again
 )
 
+// partings are how many of the states part the nodes; they come after linkUp.
+const partings = 4
+
+// proxyDelay is how long a slow proxy keeps what it read.
+const proxyDelay = 30 * time.Millisecond
+
 func (s linkState) String() string {
-	return [linkStateCount]string{"up", "cut", "silent", "silent towards east", "silent towards west"}[s]
+	return [...]string{"up", "cut", "silent", "silent towards east", "silent towards west", "slow"}[s]
 }
 
 // newProxy makes the link. West dials it; east is at the address to.
@@ -48,6 +62,10 @@ func newProxy(to string) (*proxy, error) {
 }
 
 func (p *proxy) addr() string { return p.listener.Addr().String() }
+
+func (p *proxy) String() string {
+	return fmt.Sprintf("a proxy; a slow link passes on what it reads %v later", proxyDelay)
+}
 
 func (p *proxy) accept() {
 	for {
@@ -127,11 +145,16 @@ func (p *proxy) pass(deaf linkState) bool {
 	for !p.closed && (p.state == linkSilent || p.state == deaf) {
 		p.change.Wait()
 	}
+	if p.state == linkSlow {
+		p.mu.Unlock()
+		time.Sleep(proxyDelay)
+		p.mu.Lock()
+	}
 	return !p.closed && p.state != linkCut
 }
 
 // set changes how the link is.
-func (p *proxy) set(s linkState) {
+func (p *proxy) set(s linkState) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = s
@@ -139,6 +162,7 @@ func (p *proxy) set(s linkState) {
 	if s == linkCut {
 		p.reset()
 	}
+	return nil
 }
 
 func (p *proxy) reset() {

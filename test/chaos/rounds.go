@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -14,7 +15,7 @@ func doubtful(mode string) bool { return mode == modeLocal || mode == modeSplit 
 
 // start starts clients of each node, at the nodes themselves.
 func (h *harness) start(strict bool) *load {
-	return startLoad(h.l, h.opts, h.rng, strict, doubtful(h.mode), h.site.nodes)
+	return startLoad(h.l, h.opts, h.rng, strict, doubtful(h.mode), h.site.nodes[:])
 }
 
 // work lets clients work for a random while.
@@ -46,7 +47,10 @@ func (h *harness) killPrimary(ctx context.Context) (string, error) {
 	ld := h.start(false)
 	h.work(ctx)
 	if !safe && h.rng.IntN(2) == 0 {
-		h.site.link.set([]linkState{linkCut, linkSilent}[h.rng.IntN(2)])
+		if err := h.site.link.set([]linkState{linkCut, linkSilent}[h.rng.IntN(2)]); err != nil {
+			ld.end()
+			return "", err
+		}
 		cut := time.Now()
 		h.sleep(ctx, 20*time.Millisecond, h.opts.Load/2)
 		told = fmt.Sprintf("link cut %v before, ", time.Since(cut).Round(time.Millisecond))
@@ -72,12 +76,11 @@ func (h *harness) killPrimary(ctx context.Context) (string, error) {
 		h.lost += lost.messages
 		told += fmt.Sprintf("%d acknowledged messages of the last %v missing until the old primary was back, ", lost.messages, window.Round(time.Millisecond))
 	}
-	h.site.link.set(linkUp)
-	if err := old.start(ctx); err != nil {
+	if err := errors.Join(h.site.link.set(linkUp), old.start(ctx)); err != nil {
 		return "", err
 	}
 	if h.rng.IntN(2) == 0 { // while it comes back
-		ld := startLoad(h.l, h.opts, h.rng, true, doubtful(h.mode), [2]*node{h.site.leader(), h.site.leader()})
+		ld := startLoad(h.l, h.opts, h.rng, true, doubtful(h.mode), []*node{h.site.leader(), h.site.leader()})
 		_, err := h.converge(ctx, false)
 		ld.end()
 		if err != nil {
@@ -111,7 +114,7 @@ func (h *harness) takeOver(ctx context.Context, safe bool) (loss, error) {
 	if h.mode == modeSplit {
 		return lost, nil // the clients of both nodes go on
 	}
-	ld := startLoad(h.l, h.opts, h.rng, true, doubtful(h.mode), [2]*node{lead, lead})
+	ld := startLoad(h.l, h.opts, h.rng, true, doubtful(h.mode), []*node{lead, lead})
 	h.work(ctx)
 	ld.end()
 	return lost, h.l.err()
@@ -180,8 +183,7 @@ func (h *harness) part(ctx context.Context) (string, error) {
 	}
 	watch, learned := errgroup.WithContext(ctx)
 	watch.Go(func() error { return h.watchLearn(learned, old) })
-	mend()
-	if err := watch.Wait(); err != nil {
+	if err := errors.Join(mend(), watch.Wait()); err != nil {
 		return "", err
 	}
 	h.work(ctx)
@@ -190,13 +192,14 @@ func (h *harness) part(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s, acks %s, %d acknowledged messages missing until %s was back", how, ack, lost.messages, h.site.nodes[old].name), nil
 }
 
-func pair(at int, n *node) (nodes [2]*node) {
+func pair(at int, n *node) []*node {
+	nodes := make([]*node, 2)
 	nodes[at] = n
 	return nodes
 }
 
 // breakUp parts the nodes, and gives what mends that.
-func (h *harness) breakUp(ld *load, old int) (string, func(), error) {
+func (h *harness) breakUp(ld *load, old int) (string, func() error, error) {
 	h.l.fork()
 	ld.setBranch(old, sideBranch)
 	ld.setBranch(1-old, noBranch) // until it is promoted: what the old primary still does for it, it may not see itself
@@ -205,11 +208,10 @@ func (h *harness) breakUp(ld *load, old int) (string, func(), error) {
 		if err := n.signal(syscall.SIGSTOP); err != nil {
 			return "", nil, err
 		}
-		return "primary stopped", func() { _ = n.signal(syscall.SIGCONT) }, nil // else the round fails
+		return "primary stopped", func() error { return n.signal(syscall.SIGCONT) }, nil
 	}
-	how := linkState(1 + h.rng.IntN(linkStateCount-1))
-	h.site.link.set(how)
-	return "link " + how.String(), func() { h.site.link.set(linkUp) }, nil
+	how := linkState(1 + h.rng.IntN(partings))
+	return "link " + how.String(), func() error { return h.site.link.set(linkUp) }, h.site.link.set(how)
 }
 
 // watchLearn waits until the old primary knows that the other node leads, and notes when it was first seen to.

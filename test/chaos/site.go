@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // site is the two nodes and the link between them.
 type site struct {
 	nodes   [2]*node // east, west
-	link    *proxy
+	link    link
 	primary int // its index
 	// learned is when a node that led was first seen to know that another leads, by its index.
 	learned [2]time.Time
@@ -31,27 +32,32 @@ func newSite(ctx context.Context, opts options, l *ledger) (_ *site, err error) 
 			s.close()
 		}
 	}()
+	h, err := opts.newHosts(2)
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
+		s.link = hostLink{h}
+	}
 	for i, name := range []string{"east", "west"} {
-		if s.nodes[i], err = newNode(opts, name); err != nil {
+		if s.nodes[i], err = newNode(opts, name, h, i); err != nil {
 			return nil, err
 		}
 	}
 	east, west := s.nodes[0], s.nodes[1]
-	listen, err := freeAddress()
+	listen, dial, err := s.channelAddress(h)
 	if err != nil {
 		return nil, err
 	}
-	if s.link, err = newProxy(listen); err != nil {
-		return nil, err
-	}
-	east.args = []string{"--channel-listen", listen}
+	fmt.Fprintln(opts.Out, "link:", s.link)
+	east.args = append(east.args, "--channel-listen", listen)
 	if err := east.start(ctx); err != nil {
 		return nil, err
 	}
 	if err := addAccounts(ctx, east, l.accounts); err != nil {
 		return nil, err
 	}
-	token, err := east.syncctl(ctx, "channel", "add", west.name, "--address", s.link.addr())
+	token, err := east.syncctl(ctx, "channel", "add", west.name, "--address", dial)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +65,25 @@ func newSite(ctx context.Context, opts options, l *ledger) (_ *site, err error) 
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		return nil, err
 	}
-	west.args = []string{"--join-file", file}
+	west.args = append(west.args, "--join-file", file)
 	return s, west.start(ctx)
+}
+
+// channelAddress gives the address at which east takes channels, and that which west dials. Without hosts it makes the proxy between them.
+func (s *site) channelAddress(h *hosts) (listen, dial string, err error) {
+	if h != nil {
+		listen = net.JoinHostPort(h.addr(0), portChannel)
+		return listen, listen, nil
+	}
+	if listen, err = freeAddress(); err != nil {
+		return "", "", err
+	}
+	p, err := newProxy(listen)
+	if err != nil {
+		return "", "", err
+	}
+	s.link = p
+	return listen, p.addr(), nil
 }
 
 func addAccounts(ctx context.Context, n *node, names []string) error {
