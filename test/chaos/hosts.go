@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -38,6 +39,8 @@ const (
 	// Ports of the nodes, which have namespaces of their own.
 	portIMAP, portLMTP, portChannel, portCluster = "1143", "1124", "7301", "7400"
 
+	maxHosts = 256 // on this machine at one time
+
 	slowRate  = "4mbit"
 	slowQueue = "64"   // packets
 	slowDelay = "30ms" // with netem
@@ -54,21 +57,17 @@ func newHosts(count int) (_ *hosts, err error) {
 			return nil, fmt.Errorf("network namespaces need iproute2 and nftables: %w", err)
 		}
 	}
-	h := &hosts{prefix: "cha" + strconv.Itoa(os.Getpid()%100000), count: count}
+	h := &hosts{count: count}
+	if err := h.claim(); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			h.close()
 		}
 	}()
-	bridge := h.prefix + "b"
-	if err := pipe("ip", "link add "+bridge+" type bridge\nlink set "+bridge+" up\n", "-batch", "-"); err != nil {
-		return nil, err
-	}
-	if err := h.claimSubnet(bridge); err != nil {
-		return nil, err
-	}
 	for i := range count {
-		if err := h.add(i, bridge); err != nil {
+		if err := h.add(i); err != nil {
 			return nil, err
 		}
 	}
@@ -78,35 +77,33 @@ func newHosts(count int) (_ *hosts, err error) {
 	return h, h.set(nil)
 }
 
-// claimSubnet gives the bridge an address in a network that nobody here uses, of those reserved for measurements (RFC 2544).
-func (h *hosts) claimSubnet(bridge string) error {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
+// claim makes the bridge, with an address in a network of those reserved for measurements (RFC 2544). The bridge is named for the network: who
+// makes it has the network.
+func (h *hosts) claim() error {
+	var err error
+	for _, i := range rand.Perm(maxHosts) {
+		h.prefix, h.subnet = fmt.Sprintf("chaos%d", i), fmt.Sprintf("198.18.%d.", i)
+		if err = execute("ip", "link", "add", h.bridge(), "type", "bridge"); err != nil {
+			continue // somebody has it
+		}
+		err = pipe("ip", "addr add "+h.subnet+"1/24 dev "+h.bridge()+"\nlink set "+h.bridge()+" up\n", "-batch", "-")
+		if err != nil {
+			err = errors.Join(err, execute("ip", "link", "del", h.bridge()))
+		}
 		return err
 	}
-	used := map[string]bool{}
-	for _, a := range addrs {
-		used[a.String()] = true
-	}
-	for i := range 256 {
-		h.subnet = fmt.Sprintf("198.18.%d.", (os.Getpid()+i)%256)
-		if used[h.subnet+"1/24"] {
-			continue
-		}
-		return pipe("ip", "addr add "+h.subnet+"1/24 dev "+bridge+"\n", "-batch", "-")
-	}
-	return errors.New("network namespaces: no network is free in 198.18.0.0/16")
+	return fmt.Errorf("make a bridge for network namespaces: %w", err)
 }
 
 // add makes the namespace of a node.
-func (h *hosts) add(i int, bridge string) error {
+func (h *hosts) add(i int) error {
 	ns, veth := h.ns(i), h.prefix+"v"+strconv.Itoa(i)
 	if err := execute("ip", "netns", "add", ns); err != nil {
 		return err
 	}
 	outside := []string{
 		"link add " + veth + " type veth peer name eth0 netns " + ns,
-		"link set " + veth + " master " + bridge,
+		"link set " + veth + " master " + h.bridge(),
 		"link set " + veth + " up",
 	}
 	inside := []string{
@@ -137,6 +134,7 @@ func (h *hosts) probe() error {
 	return nil
 }
 
+func (h *hosts) bridge() string    { return h.prefix + "b" }
 func (h *hosts) ns(i int) string   { return h.prefix + "n" + strconv.Itoa(i) }
 func (h *hosts) addr(i int) string { return h.subnet + strconv.Itoa(i+2) }
 
@@ -203,7 +201,7 @@ func (h *hosts) close() {
 			_ = execute("ip", "netns", "del", h.ns(i)) // with it goes the interface
 		}
 	}
-	_ = execute("ip", "link", "del", h.prefix+"b") // if it was made
+	_ = execute("ip", "link", "del", h.bridge())
 }
 
 // execute runs a program. Its error has what that said.

@@ -26,6 +26,7 @@ type options struct {
 	Load     time.Duration
 	Accounts int
 	Pause    time.Duration // the longest between two commands of a client
+	Stepped  string        // a server whose clock can be set; "" where no round sets it
 	Net      string        // netNamespaces, netLoopback or netAuto
 	Out      io.Writer
 }
@@ -56,9 +57,14 @@ const (
 	modeLocal   = "local"
 	modePlanned = "planned"
 	modeSplit   = "split"
+	modeSlow    = "slow"
+	modePause   = "pause"
+	modeClock   = "clock"
 )
 
-func allModes() []string { return []string{modeAck, modeLocal, modePlanned, modeSplit} }
+func allModes() []string {
+	return []string{modeAck, modeLocal, modePlanned, modeSplit, modeSlow, modePause, modeClock}
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -115,6 +121,11 @@ func command(ctx context.Context) (err error) {
 		}
 	} else if opts.Bin, err = filepath.Abs(opts.Bin); err != nil {
 		return err
+	}
+	if slices.Contains(opts.Modes, modeClock) {
+		if opts.Stepped, err = buildStepped(ctx, opts.Dir); err != nil {
+			return err
+		}
 	}
 	return errors.Join(run(ctx, opts), ctx.Err())
 }

@@ -40,6 +40,7 @@ func build(ctx context.Context, into string) error {
 type node struct {
 	name       string
 	server     []string // the program, with what it is run by
+	env        []string // beside that of this process
 	bin, data  string
 	logFile    string
 	imap, lmtp string   // addresses
@@ -60,6 +61,12 @@ func newNode(opts options, name string, h *hosts, i int) (*node, error) {
 	n := &node{
 		name: name, bin: opts.Bin, data: filepath.Join(opts.Dir, name), logFile: filepath.Join(opts.Dir, name+".log"),
 		server: []string{filepath.Join(opts.Bin, "angarium")},
+	}
+	if opts.Stepped != "" {
+		n.server, n.env = []string{opts.Stepped}, []string{clockVariable + "=" + n.data + ".clock"}
+		if err := errors.Join(os.MkdirAll(opts.Dir, 0o700), n.setClock(0)); err != nil {
+			return nil, err
+		}
 	}
 	if h != nil {
 		n.server = append([]string{"ip", "netns", "exec", h.ns(i)}, n.server...)
@@ -128,7 +135,7 @@ func (n *node) launch() (*process, error) {
 	}
 	args := append(n.server[1:len(n.server):len(n.server)], "serve", "--data", n.data, "--node", n.name, "--imap", n.imap, "--lmtp", n.lmtp)
 	p := &process{cmd: exec.Command(n.server[0], append(args, n.args...)...), ready: make(chan error, 1), exited: make(chan struct{})}
-	p.cmd.Stderr = stderr
+	p.cmd.Stderr, p.cmd.Env = stderr, append(os.Environ(), n.env...)
 	p.cmd.SysProcAttr = dieWithParent()
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {

@@ -36,7 +36,7 @@ func (h *harness) sleep(ctx context.Context, least, most time.Duration) {
 
 // killPrimary kills the primary under load, has the other node promoted, and brings the old one back.
 func (h *harness) killPrimary(ctx context.Context) (string, error) {
-	safe, told := h.mode == modeAck, ""
+	safe, told := !doubtful(h.mode), ""
 	ack := "local"
 	if safe {
 		ack = "replica"

@@ -63,6 +63,7 @@ func run(ctx context.Context, opts options) (err error) {
 func (h *harness) doRound(ctx context.Context) error {
 	did := map[string]func(context.Context) (string, error){
 		modeAck: h.killPrimary, modeLocal: h.killPrimary, modePlanned: h.exchange, modeSplit: h.part,
+		modeSlow: h.slow, modePause: h.pause, modeClock: h.clock,
 	}
 	began := time.Now()
 	what, err := did[h.mode](ctx)
