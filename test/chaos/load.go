@@ -32,6 +32,7 @@ const (
 type load struct {
 	l       *ledger
 	opts    options
+	grace   time.Duration          // stopGrace, or what takes its place
 	strict  bool                   // nothing may fail
 	addOnly bool                   // flags are only set, never cleared
 	views   []atomic.Pointer[view] // of the clients of each node
@@ -58,7 +59,7 @@ type client struct {
 
 // startLoad starts the clients of a site. nodes gives, for the clients of each node, the node that they connect to; nil is for none.
 func startLoad(l *ledger, opts options, rng *rand.Rand, strict, addOnly bool, nodes []*node) *load {
-	ld := &load{l: l, opts: opts, strict: strict, addOnly: addOnly, views: make([]atomic.Pointer[view], len(nodes)), last: make([]time.Time, len(nodes))}
+	ld := &load{l: l, opts: opts, grace: stopGrace, strict: strict, addOnly: addOnly, views: make([]atomic.Pointer[view], len(nodes)), last: make([]time.Time, len(nodes))}
 	ld.ctx, ld.stop = context.WithCancel(context.Background())
 	ld.cut, ld.cutNow = context.WithCancel(context.Background())
 	for i, n := range nodes {
@@ -81,10 +82,10 @@ func startLoad(l *ledger, opts options, rng *rand.Rand, strict, addOnly bool, no
 // end lets the clients end their commands, and closes the connections of those that do not.
 func (ld *load) end() {
 	ld.stop()
-	late := time.AfterFunc(stopGrace, func() {
+	late := time.AfterFunc(ld.grace, func() {
 		if ld.strict {
 			ld.l.mu.Lock()
-			ld.l.violation("a client's command was not answered within %v", stopGrace)
+			ld.l.violation("a client's command was not answered within %v", ld.grace)
 			ld.l.mu.Unlock()
 		}
 		ld.cutNow()

@@ -17,11 +17,12 @@ import (
 
 // options say what a run does. The zero value of a field is not useful.
 type options struct {
-	Rounds int
-	Seed   uint64
-	Modes  []string // of the rounds, in turn
-	Bin    string   // directory of the programs angarium and syncctl
-	Dir    string   // where the data directories and logs of the nodes go
+	Rounds  int
+	Seed    uint64
+	Cluster bool     // three nodes with one log, in place of two with a channel
+	Modes   []string // of the rounds, in turn
+	Bin     string   // directory of the programs angarium and syncctl
+	Dir     string   // where the data directories and logs of the nodes go
 	// Load is the longest time that clients work in one part of a round.
 	Load     time.Duration
 	Accounts int
@@ -66,6 +67,24 @@ func allModes() []string {
 	return []string{modeAck, modeLocal, modePlanned, modeSplit, modeSlow, modePause, modeClock}
 }
 
+// setModes takes the modes as they are given, with commas between.
+func (o *options) setModes(text string) error {
+	all := allModes()
+	if o.Cluster {
+		all = teamModes()
+	}
+	if o.Modes = all; text == "" {
+		return nil
+	}
+	o.Modes = strings.Split(text, ",")
+	for _, m := range o.Modes {
+		if !slices.Contains(all, m) {
+			return fmt.Errorf("no mode %q: there are %s", m, strings.Join(all, ", "))
+		}
+	}
+	return nil
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -79,7 +98,8 @@ func command(ctx context.Context) (err error) {
 	opts := options{Out: os.Stdout}
 	flag.IntVar(&opts.Rounds, "rounds", 20, "how many rounds")
 	flag.Uint64Var(&opts.Seed, "seed", 0, "what the clients do and what fails follows from it; 0 takes the time")
-	modes := flag.String("mode", strings.Join(allModes(), ","), "modes of the rounds, in turn")
+	flag.BoolVar(&opts.Cluster, "cluster", false, "three nodes of a cluster, in place of two with a channel")
+	modes := flag.String("mode", "", "modes of the rounds, in turn; empty for all")
 	flag.StringVar(&opts.Bin, "bin", "", "directory of angarium and syncctl; empty builds them")
 	flag.StringVar(&opts.Dir, "dir", "", "directory to work in, which is kept; empty makes one, which is kept after a failure only")
 	flag.DurationVar(&opts.Load, "load", time.Second, "longest time that clients work in one part of a round")
@@ -87,11 +107,8 @@ func command(ctx context.Context) (err error) {
 	flag.DurationVar(&opts.Pause, "pause", 15*time.Millisecond, "longest pause of a client between two commands")
 	flag.StringVar(&opts.Net, "net", netAuto, `what the nodes are linked by: "netns", "loopback", or "auto" for the first of both that is possible`)
 	flag.Parse()
-	opts.Modes = strings.Split(*modes, ",")
-	for _, m := range opts.Modes {
-		if !slices.Contains(allModes(), m) {
-			return fmt.Errorf("no mode %q: there are %s", m, strings.Join(allModes(), ", "))
-		}
+	if err := opts.setModes(*modes); err != nil {
+		return err
 	}
 	if !slices.Contains([]string{netNamespaces, netLoopback, netAuto}, opts.Net) {
 		return fmt.Errorf("no network %q", opts.Net)

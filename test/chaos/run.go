@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ type harness struct {
 	opts  options
 	rng   *rand.Rand
 	l     *ledger
-	site  *site
+	site  *site  // two nodes with a channel, or
+	team  *team  // a cluster
 	mode  string // of this round
 	times times
 	lost  int            // acknowledged messages that were missing on a new primary for a while
@@ -37,6 +39,9 @@ func run(ctx context.Context, opts options) (err error) {
 			err = fmt.Errorf("seed %d, round %d (%s): %w", opts.Seed, h.l.round, h.mode, err)
 		}
 	}()
+	if opts.Cluster {
+		return runTeam(ctx, h)
+	}
 	if h.site, err = newSite(ctx, opts, h.l); err != nil {
 		return err
 	}
@@ -83,21 +88,14 @@ func (h *harness) doRound(ctx context.Context) error {
 func (h *harness) summary() {
 	out, c := h.opts.Out, h.l.counts
 	fmt.Fprintf(out, "seed %d: all promises kept in", h.opts.Seed)
-	for _, m := range allModes() {
-		if h.done[m] > 0 {
-			fmt.Fprintf(out, " %d rounds of %s,", h.done[m], m)
-		}
+	for _, m := range slices.Sorted(maps.Keys(h.done)) {
+		fmt.Fprintf(out, " %d rounds of %s,", h.done[m], m)
 	}
 	fmt.Fprintf(out, "\n%d deliveries, %d appends, %d flag changes and %d expunges acknowledged, %d of them looked for at once; %d commands refused, %d broken off\n",
 		c.deliveries, c.appends, c.stores, c.expunges, c.readBack, c.refused, c.broken)
 	fmt.Fprintf(out, "%d acknowledged messages missing on a new primary until the old one was back; %d envelopes set aside; %d messages seen, not acknowledged, and gone with a primary\n",
 		h.lost, c.aside, c.seenLost)
-	var names []string
-	for name := range h.times {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(h.times)) {
 		list := h.times[name]
 		slices.Sort(list)
 		fmt.Fprintf(out, "%s: %d times, median %v, longest %v\n", name, len(list), list[len(list)/2].Round(time.Millisecond), list[len(list)-1].Round(time.Millisecond))
