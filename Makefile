@@ -31,8 +31,9 @@ sim: ## Simulated power cuts, faults and histories at full length
 crash: build ## Kill -9 under load, 200 rounds; ROUNDS=n changes that
 	$(GO) run ./test/crash -rounds $(or $(ROUNDS),200)
 
-chaos: build ## Two nodes under kills, switchovers and a failing link, 200 rounds; ROUNDS=n and SEED=n change that
+chaos: build ## Two nodes, and three, under kills, pauses, failing links and clocks that step, 200 rounds; ROUNDS=n and SEED=n change that
 	$(GO) run ./test/chaos -rounds $(or $(ROUNDS),200) -seed $(or $(SEED),0) -bin bin
+	$(GO) run ./test/chaos -cluster -rounds $(or $(ROUNDS),200) -seed $(or $(SEED),0) -bin bin
 
 clients: build ## Real clients and servers against it: Postfix, mbsync, curl, imaplib (installs them)
 	test/clients/run.sh

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ const (
 	clusterForwardWait = 30 * time.Second
 	// drainCalls bounds the wait for messages on their way at a stop.
 	drainCalls = 2 * time.Second
+	// farewell is how long a node that gave leases back goes on saying that it does not lead: three looks of the others.
+	farewell = 3 * renewEvery
 	// leaseAsk bounds one look at a lease.
 	leaseAsk = 2 * time.Second
 )
@@ -372,13 +375,22 @@ func (c *cluster) leader(shard int) string {
 	return c.leases[shard].Node
 }
 
+// leads says whether this node leads any shard.
+func (c *cluster) leads() bool {
+	return slices.ContainsFunc(c.node.shards, func(s *shard) bool { return s.writer.Load() != nil })
+}
+
 // close gives the leases back, answers what was forwarded to this node, and takes nothing more.
 func (c *cluster) close() {
 	c.closing.Store(true)
+	led := c.leads()
 	if c.cancel != nil {
 		c.cancel()
 	}
 	c.keepers.Wait()
+	if led { // what is sent to a subscription that is gone is lost without a word, and its outcome would be unknown
+		time.Sleep(farewell)
+	}
 	if c.acks != nil {
 		_ = c.acks.Unsubscribe() // it fails only on a connection that is closed already
 	}
