@@ -169,7 +169,7 @@ func (n *Node) openCluster(ctx context.Context) error {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	n.cluster = c
-	return nil
+	return c.catchUp(ctx)
 }
 
 // start takes part in leading. The node's links are open.
@@ -182,6 +182,26 @@ func (c *cluster) start() error {
 	c.keepers.Go(func() { c.keepFar(run) })
 	for i := range c.node.shards {
 		c.keepers.Go(func() { c.keep(run, i) })
+	}
+	return nil
+}
+
+// catchUp waits until this node has applied what the cluster's log holds. One that was killed has missed some of it: a client that comes back
+// must not find less than it has seen here before, and UIDs that it knows must be there, or its commands pass over them.
+func (c *cluster) catchUp(ctx context.Context) error {
+	for _, s := range c.node.shards {
+		for {
+			err := s.catchUp(ctx)
+			if err == nil || s.replica.Err() != nil { // a replica that is halted serves what it has
+				break
+			}
+			c.node.opts.progress("waiting for the other nodes of the cluster")
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("cluster: shard %d: catch up: %w", s.number, errors.Join(ctx.Err(), err))
+			case <-time.After(clusterWait):
+			}
+		}
 	}
 	return nil
 }
