@@ -14,7 +14,7 @@ PYTHON=$(python3 -c 'import sys; print(sys.executable)')
 export PYTHON
 failed=()
 for s in "${scripts[@]}"; do
-  timeout 120 "./$(basename "$s")" || failed+=("$s")
+  timeout 300 "./$(basename "$s")" || failed+=("$s")
 done
 if [ ${#failed[@]} -gt 0 ]; then
   echo "FAIL: ${failed[*]}"

@@ -57,7 +57,7 @@ func scripts(t *testing.T) []string {
 
 // run runs a script and holds that it succeeds in time. Its nodes end with it.
 func run(t *testing.T, script string, env []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "./"+script)
 	cmd.Env = env
