@@ -131,6 +131,12 @@ func (b Blob) Size() (int, error) {
 	return x.size, err
 }
 
+// Truncated is Structure.Truncated.
+func (b Blob) Truncated() (bool, error) {
+	x, err := b.index()
+	return x.flags&flagTruncated != 0, err
+}
+
 // Marshal encodes s. Equal structures have equal blobs.
 func (s *Structure) Marshal() Blob {
 	parts := appendParts(make([]byte, 0, 32*len(s.Parts)), s.Parts)

@@ -82,6 +82,25 @@ func (c *Cursor) Seek(to Place) {
 	c.place = to.clean()
 }
 
+// comeBack moves a cursor that stands beyond the end of the log to its end. The log had more once: a node that had written what nobody else got
+// sets that aside when another leads. To wait for the position would pass over what the others write there.
+func (c *Cursor) comeBack(ctx context.Context) error {
+	head, err := c.f.log.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("look for the end of the log: %w", err)
+	}
+	c.f.mu.Lock()
+	at := c.place.Position
+	c.f.mu.Unlock()
+	if at <= head.Last+1 {
+		return nil
+	}
+	c.f.opts.Logger.Error("the log ends before the place where a sink was: what was written behind it was set aside", "shard", c.f.Shard(),
+		"place", uint64(at), "end", uint64(head.Last))
+	c.Seek(Place{Position: head.Last + 1})
+	return nil
+}
+
 // Close ends the cursor.
 func (c *Cursor) Close() {
 	c.f.mu.Lock()

@@ -54,6 +54,7 @@ type DeliveryOptions struct {
 	Filter   Filter
 	Start    Start
 	Batch    int           // events that are handed over together [256]
+	Gather   time.Duration // how long events gather behind those that were handed over [100ms]; <0: not at all
 	RetryMin time.Duration // pause after the first failure, then twice as long each time [1s]
 	RetryMax time.Duration // longest pause [5m]
 	Patience time.Duration // how long nothing may be taken before what is tried becomes dead letters [24h]; <0: for ever
@@ -62,6 +63,7 @@ type DeliveryOptions struct {
 
 const (
 	defaultBatch    = 256
+	defaultGather   = 100 * time.Millisecond // ten requests a second, however much mail comes
 	defaultRetryMin = time.Second
 	defaultRetryMax = 5 * time.Minute
 	defaultPatience = 24 * time.Hour
@@ -113,6 +115,9 @@ func NewDelivery(t Target, opts DeliveryOptions) (*Delivery, error) {
 	if opts.Batch <= 0 {
 		opts.Batch = defaultBatch
 	}
+	if opts.Gather == 0 {
+		opts.Gather = defaultGather
+	}
 	if opts.RetryMin <= 0 {
 		opts.RetryMin = defaultRetryMin
 	}
@@ -149,7 +154,7 @@ func (d *Delivery) Run(ctx context.Context, feeds []*Feed) (err error) {
 		d.progress.State(SinkStopped, err)
 	}()
 	places := d.progress.Places()
-	m := Merge(ctx, feeds, func(shard int) Place { return places[shard] }, d.opts.Logger.With("sink", d.opts.Name))
+	m := Merge(ctx, feeds, func(shard int) Place { return places[shard] }, d.opts.Gather, d.opts.Logger.With("sink", d.opts.Name))
 	defer m.Close()
 	ticker := time.NewTicker(markEvery)
 	defer ticker.Stop()

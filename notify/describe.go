@@ -49,17 +49,21 @@ func (w *projection) describe(n *Event, guid event.GUID) {
 		return
 	}
 	n.MessageSize = size
-	parsed, err := message.Unmarshal(structure)
+	blob := message.Blob(structure) // its parts are not needed, and not decoded
+	truncated, err := blob.Truncated()
 	if err != nil {
 		n.degrade("vnd.cmu.envelope", "bodyStructure", "vnd.cmu.midset")
 		return
 	}
-	n.Envelope = imapParam(n, "vnd.cmu.envelope", parsed.Envelope(), maxEnvelope)
-	n.BodyStructure = imapParam(n, "bodyStructure", parsed.BodyStructure(), maxBodyStructure)
-	if parsed.Truncated {
+	envelope, _ := blob.Envelope() // none of these fails when one of them does not
+	body, _ := blob.BodyStructure()
+	n.Envelope = imapParam(n, "vnd.cmu.envelope", envelope, maxEnvelope)
+	n.BodyStructure = imapParam(n, "bodyStructure", body, maxBodyStructure)
+	if truncated {
 		n.degrade("vnd.cmu.envelope", "bodyStructure")
 	}
-	mid, ok := messageID(parsed.CachedHeaderFields([]string{messageIDField}))
+	fields, known, _ := blob.CachedHeaderFields([]string{messageIDField})
+	mid, ok := messageID(fields, known)
 	if !ok {
 		n.degrade("vnd.cmu.midset")
 	}

@@ -40,9 +40,9 @@ type FeedOptions struct {
 // Bounds of a feed. What does not fit is read back from the log by those who need it.
 const (
 	maxIntakeBytes = 64 << 20 // of envelopes that were applied and are not projected yet
-	maxRingEvents  = 1 << 16  // of projected events that are kept in memory
-	maxRingBytes   = 64 << 20 // likewise, about
-	eventOverhead  = 512      // bytes of an event beside its JSON form, about
+	maxRingEvents  = 1 << 13  // of projected events that are kept in memory; the collector of garbage goes through all of them each time
+	maxRingBytes   = 16 << 20 // likewise, about
+	eventOverhead  = 1 << 10  // bytes of an event beside its JSON form, about
 )
 
 // Feed is the events of one shard, in order, to be read from any place in the log on by any number of cursors. It never waits for a cursor, and

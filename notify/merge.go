@@ -21,16 +21,18 @@ type Item struct {
 // Merged reads several feeds at once. Each shard is in order; one batch of each is read ahead.
 type Merged struct {
 	items  chan Item
+	gather time.Duration
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	log    *slog.Logger
 }
 
 // Merge reads feeds from the places that at gives for their shards on. History that is no longer there is passed over, and told of in Item.Lost
-// and the log.
-func Merge(ctx context.Context, feeds []*Feed, at func(shard int) Place, log *slog.Logger) *Merged {
+// and the log. A receiver whose batches cost more than what is in them gives a time to gather: a batch that comes after a pause is given at once, and the
+// next of the same shard so much later, with what has come meanwhile.
+func Merge(ctx context.Context, feeds []*Feed, at func(shard int) Place, gather time.Duration, log *slog.Logger) *Merged {
 	ctx, cancel := context.WithCancel(ctx)
-	m := &Merged{items: make(chan Item), cancel: cancel, log: log}
+	m := &Merged{items: make(chan Item), gather: gather, cancel: cancel, log: log}
 	for _, f := range feeds {
 		c := f.Cursor(at(f.Shard()))
 		m.wg.Go(func() {
@@ -42,6 +44,13 @@ func Merge(ctx context.Context, feeds []*Feed, at func(shard int) Place, log *sl
 }
 
 func (m *Merged) read(ctx context.Context, c *Cursor) {
+	for ctx.Err() == nil {
+		err := c.comeBack(ctx)
+		if err == nil {
+			break
+		}
+		m.rest(ctx, c, err)
+	}
 	var lost uint64
 	for ctx.Err() == nil {
 		b, err := c.Next(ctx)
@@ -53,6 +62,7 @@ func (m *Merged) read(ctx context.Context, c *Cursor) {
 				lost = 0
 			case <-ctx.Done():
 			}
+			m.pause(ctx, len(b.Events))
 			continue
 		case errors.Is(err, ErrClosed) || ctx.Err() != nil:
 			return
@@ -63,11 +73,32 @@ func (m *Merged) read(ctx context.Context, c *Cursor) {
 			c.Seek(Place{Position: history.First})
 			continue
 		}
-		m.log.Warn("events cannot be read; trying again", "shard", c.f.Shard(), "error", err)
-		select {
-		case <-time.After(readPause):
-		case <-ctx.Done():
-		}
+		m.rest(ctx, c, err)
+	}
+}
+
+// rest waits before a log is asked again.
+func (m *Merged) rest(ctx context.Context, c *Cursor, cause error) {
+	if ctx.Err() != nil {
+		return
+	}
+	m.log.Warn("events cannot be read; trying again", "shard", c.f.Shard(), "error", cause)
+	select {
+	case <-time.After(readPause):
+	case <-ctx.Done():
+	}
+}
+
+// pause lets events gather behind a batch of so many, unless it was a large one: then there are more already.
+func (m *Merged) pause(ctx context.Context, events int) {
+	if m.gather <= 0 || events == 0 || events >= batchEvents {
+		return
+	}
+	t := time.NewTimer(m.gather)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

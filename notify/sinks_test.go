@@ -118,7 +118,7 @@ func (r *receiver) sink(t *testing.T, dir string, change ...func(*notify.Deliver
 
 func delivery(t *testing.T, target notify.Target, dir string, change ...func(*notify.DeliveryOptions)) *notify.Delivery {
 	t.Helper()
-	opts := notify.DeliveryOptions{Name: "test", Dir: dir, Start: notify.StartBeginning, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond, Batch: 3}
+	opts := notify.DeliveryOptions{Name: "test", Dir: dir, Start: notify.StartBeginning, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond, Batch: 3, Gather: -1}
 	for _, c := range change {
 		c(&opts)
 	}

@@ -154,9 +154,7 @@ func (r *run) scan(ctx context.Context, from, last uint64) (found map[int]notify
 			return nil, "", fail(err)
 		}
 		if o, err := notify.ParseID(m.Headers().Get(jetstream.MsgIDHeader)); err == nil {
-			if at := o.After(); found[o.Shard].Before(at) {
-				found[o.Shard] = at
-			}
+			found[o.Shard] = o.After() // the last is what counts: an id may be smaller, behind a history that was set aside
 		}
 		if meta.Sequence.Stream >= last || meta.NumPending == 0 {
 			return found, m.Headers().Get(headerRun), nil

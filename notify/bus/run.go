@@ -64,7 +64,7 @@ func (p *Publisher) publish(ctx context.Context, nc *nats.Conn, js jetstream.Jet
 		return err
 	}
 	p.progress.State(notify.SinkFollowing, nil)
-	m := notify.Merge(ctx, feeds, func(shard int) notify.Place { return places[shard] }, p.opts.Logger.With("sink", p.opts.Name))
+	m := notify.Merge(ctx, feeds, func(shard int) notify.Place { return places[shard] }, 0, p.opts.Logger.With("sink", p.opts.Name))
 	defer m.Close()
 	defer func() { // what is acknowledged by now need not be looked up at the next start
 		if err := r.save(); err != nil {
