@@ -140,7 +140,7 @@ func TestKillingTheServerLosesAndDoublesNothing(t *testing.T) {
 	s := newSite(t, fmt.Sprintf("[notify]\nsinks_file = %q\n", dir+"/sinks.toml"), "ann@example.org", "bob@example.org", "carl@example.org")
 	nc := s.connect(s.consumer("all"))
 	stop := s.load("ann@example.org", "bob@example.org")
-	for range 5 {
+	for range rounds(t, 5) {
 		for i := range 3 {
 			must(t, s.deliver("carl@example.org", fmt.Sprint(i)))
 		}

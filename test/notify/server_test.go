@@ -65,6 +65,7 @@ type site struct {
 	t                *testing.T
 	dir              string
 	imap, lmtp, nats string
+	args             []string // further ones of the server
 	cmd              *exec.Cmd
 	exited           chan struct{}
 }
@@ -78,10 +79,22 @@ func newSite(t *testing.T, more string, accounts ...string) *site {
 // newSiteAt starts a server that listens for NATS clients at an address, or does not when that is "".
 func newSiteAt(t *testing.T, natsAddress, more string, accounts ...string) *site {
 	t.Helper()
+	s := begin(t, natsAddress, more)
+	var batch strings.Builder
+	for _, a := range accounts {
+		fmt.Fprintf(&batch, "%s secret\n", a)
+	}
+	s.syncctlWith(batch.String(), "account", "add", "--batch", "-")
+	return s
+}
+
+// begin starts a server without accounts.
+func begin(t *testing.T, natsAddress, more string, args ...string) *site {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and runs servers")
 	}
-	s := &site{t: t, dir: t.TempDir(), imap: freeAddress(t), lmtp: freeAddress(t), nats: natsAddress}
+	s := &site{t: t, dir: t.TempDir(), imap: freeAddress(t), lmtp: freeAddress(t), nats: natsAddress, args: args}
 	config := "[http]\nlisten = []\n" + more
 	must(t, os.WriteFile(s.path("angarium.toml"), []byte(config), 0o600))
 	s.start()
@@ -92,11 +105,6 @@ func newSiteAt(t *testing.T, natsAddress, more string, accounts ...string) *site
 			t.Logf("the server's log (%v):\n%s", err, log)
 		}
 	})
-	var batch strings.Builder
-	for _, a := range accounts {
-		fmt.Fprintf(&batch, "%s secret\n", a)
-	}
-	s.syncctlWith(batch.String(), "account", "add", "--batch", "-")
 	return s
 }
 
@@ -114,6 +122,7 @@ func (s *site) start() {
 	if s.nats != "" {
 		s.cmd.Args = append(s.cmd.Args, "--nats", s.nats)
 	}
+	s.cmd.Args = append(s.cmd.Args, s.args...)
 	s.cmd.Stderr = log
 	out, err := s.cmd.StdoutPipe()
 	must(s.t, err)
