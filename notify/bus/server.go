@@ -26,7 +26,7 @@ type ServerOptions struct {
 	Name          string        // of the server ["angarium-notify"]
 	Listen        string        // address for consumers, HOST:PORT; "": none, the server serves this process alone
 	TLS           *tls.Config   // nil: consumers connect in the clear
-	MaxStoreBytes int64         // what all streams together may hold [what the disk has]
+	MaxStoreBytes int64         // what all streams together may hold [no more than each by itself]
 	SyncEvery     time.Duration // how much a power cut can take back, to be published again [5s]
 	Limits        Limits        // of each stream
 	Logger        *slog.Logger
@@ -38,6 +38,7 @@ const (
 	setupTimeout   = 30 * time.Second
 	maxPayload     = 8 << 20
 	maxMemoryStore = 64 << 20
+	maxStore       = 1 << 50 // the limits of all streams are added up against it, and those of the accounts hold the same events again
 	maxControlLine = 4096
 	lameDuck       = 2 * time.Second
 	lameDuckGrace  = 200 * time.Millisecond
@@ -135,7 +136,7 @@ func (s *Server) options() (*server.Options, error) {
 	o := &server.Options{
 		ServerName: s.opts.Name, DontListen: s.opts.Listen == "", NoSigs: true, NoLog: true,
 		TrustedOperators: []*jwt.OperatorClaims{operator}, SystemAccount: operator.SystemAccount, AccountResolver: s.resolver,
-		JetStream: true, StoreDir: s.opts.Dir, SyncInterval: s.opts.SyncEvery, JetStreamMaxMemory: maxMemoryStore,
+		JetStream: true, StoreDir: s.opts.Dir, SyncInterval: s.opts.SyncEvery, JetStreamMaxMemory: maxMemoryStore, JetStreamMaxStore: maxStore,
 		MaxPayload: maxPayload, MaxControlLine: maxControlLine, LameDuckDuration: lameDuck, LameDuckGracePeriod: lameDuckGrace,
 	}
 	if s.opts.MaxStoreBytes > 0 {

@@ -22,6 +22,8 @@ const (
 	defaultMaxBytes = 1 << 30
 	// dedupeWindow is short: a message finds its place by the sequence that it has to follow, and the ids of the window are kept in memory.
 	dedupeWindow = 2 * time.Second
+	// accountShare is the part of the limit that the stream of one mail account may use: there can be a thousand of them.
+	accountShare = 16
 )
 
 // config is the configuration of the stream with the events of a mail account, of all when account is "".
@@ -35,9 +37,12 @@ func (l Limits) config(account string) jetstream.StreamConfig {
 		}
 		return v
 	}
-	description := "angarium: events"
+	description, bytes := "angarium: events", limit(l.MaxBytes, defaultMaxBytes)
 	if account != "" {
 		description += " of " + account
+		if bytes > 0 {
+			bytes = max(bytes/accountShare, 1)
+		}
 	}
 	return jetstream.StreamConfig{
 		Name:        StreamName,
@@ -47,7 +52,7 @@ func (l Limits) config(account string) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardOld,
 		Storage:     jetstream.FileStorage,
 		MaxAge:      time.Duration(max(limit(int64(l.MaxAge), int64(defaultMaxAge)), 0)),
-		MaxBytes:    limit(l.MaxBytes, defaultMaxBytes),
+		MaxBytes:    bytes,
 		Replicas:    max(l.Replicas, 1),
 		Duplicates:  dedupeWindow,
 		AllowDirect: true,
