@@ -186,3 +186,16 @@ func (f *Feed) At(ctx context.Context, t time.Time) (Place, error) {
 	}
 	return Place{Position: low}, nil
 }
+
+// Time says when the envelope at a position was committed. It fails with eventlog.ErrNotFound for one that the log does not hold.
+func (f *Feed) Time(ctx context.Context, at eventlog.Position) (time.Time, error) {
+	payload, err := f.log.Read(ctx, at)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read position %d of shard %d: %w", at, f.opts.Shard, err)
+	}
+	env, err := eventlog.Decode(at, payload)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read position %d of shard %d: %w", at, f.opts.Shard, err)
+	}
+	return env.Time, nil
+}

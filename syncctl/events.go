@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"os"
@@ -58,12 +59,17 @@ const (
 	userWidth  = 28
 )
 
+// id is the id of the event, "" when it is not from the log.
+func (e *watchedEvent) id() string {
+	if e.Position == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d:%d", e.Shard, e.Position, e.Index)
+}
+
 // line is an event on one line for people.
 func (e *watchedEvent) line(color bool) string {
-	id := "-"
-	if e.Position > 0 {
-		id = fmt.Sprintf("%d:%d:%d", e.Shard, e.Position, e.Index)
-	}
+	id := cmp.Or(e.id(), "-")
 	name := e.Event[strings.LastIndexByte(e.Event, '.')+1:] // as in subjects
 	columns := []string{plain(e.Timestamp), pad(id, idWidth), pad(name, eventWidth), pad(e.User, userWidth), plain(e.what())}
 	if color {

@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +36,7 @@ JSON object, with the id at which to go on later.`,
 
 func watchFlags(cmd *cobra.Command, req *control.WatchRequest) {
 	f := cmd.Flags()
-	f.StringVar(&req.Since, "since", "", "where to begin: a position, an event's id shard:position:index (behind it), a time (RFC 3339), or a time ago as -2h")
+	f.StringVar(&req.Since, "since", "", "where to begin: a position, ids of events shard:position:index (behind them), one for each shard and separated by commas, a time (RFC 3339), or a time ago as -2h")
 	f.StringArrayVar(&req.Accounts, "account", nil, "events of this account only; can be given again")
 	f.StringSliceVar(&req.Events, "event", nil, "events of this name only, as MessageNew; can be given again")
 	f.StringSliceVar(&req.Groups, "group", nil, "events of this group only: message, flags, mailbox, subscription, access; can be given again")
@@ -49,9 +52,11 @@ func runWatch(ctx context.Context, g *globals, req control.WatchRequest) error {
 	p := &eventPrinter{out: bufio.NewWriter(g.stdout), json: g.json, flush: !req.Once || tty, color: tty && colored()}
 	err = c.Watch(ctx, req, p.print)
 	if errors.Is(err, control.ErrBroken) {
-		err = &control.Error{
-			Code: codeUnreachable, Message: err.Error(), Hint: "--since with the id of the last event that came goes on behind it",
+		broken := &control.Error{Code: codeUnreachable, Message: err.Error()}
+		if since := p.since(); since != "" {
+			broken.Hint = "--since " + since + " goes on behind the last event that came of each shard"
 		}
+		err = broken
 	}
 	return errors.Join(err, p.out.Flush())
 }
@@ -62,16 +67,32 @@ type eventPrinter struct {
 	json  bool
 	flush bool // after each event
 	color bool
+	last  map[int]string // ids, by shard
+}
+
+// since names the events that came last, as --since takes them.
+func (p *eventPrinter) since() string {
+	ids := make([]string, 0, len(p.last))
+	for _, shard := range slices.Sorted(maps.Keys(p.last)) {
+		ids = append(ids, p.last[shard])
+	}
+	return strings.Join(ids, ",")
 }
 
 func (p *eventPrinter) print(raw control.WatchedEvent) error {
+	var e watchedEvent
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return err
+	}
 	line := string(raw)
 	if !p.json {
-		var e watchedEvent
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return err
-		}
 		line = e.line(p.color)
+	}
+	if id := e.id(); id != "" {
+		if p.last == nil {
+			p.last = map[int]string{}
+		}
+		p.last[e.Shard] = id
 	}
 	if _, err := p.out.WriteString(line + "\n"); err != nil {
 		return err

@@ -39,8 +39,8 @@ type SinkStatus struct {
 
 // WatchRequest asks for events.
 type WatchRequest struct {
-	// Since is where to begin: a position (inclusive), an event's id "shard:position:index" (behind it), a time in RFC 3339, or a time ago, as
-	// "-2h"; "": now.
+	// Since is where to begin: a position in all shards (inclusive), ids "shard:position:index" of events, one for each shard and separated by commas (behind
+	// them; a shard that none names begins at the time of the earliest), a time in RFC 3339, or a time ago, as "-2h"; "": now.
 	Since    string   `json:"since,omitempty"`
 	Accounts []string `json:"accounts,omitempty"`
 	Events   []string `json:"events,omitempty"` // names, as "MessageNew"

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
-	"angarium/eventlog"
-	"angarium/internal/config"
 	"angarium/internal/control"
 	"angarium/notify"
 	"angarium/notify/bus"
@@ -54,7 +51,7 @@ func (n *Node) handleWatch(w http.ResponseWriter, r *http.Request) {
 		fail(w, &control.Error{Code: control.CodeUnavailable, Message: "no server runs on this data directory", Hint: "events are there while the server runs"})
 		return
 	}
-	opts, err := n.watchOptions(req)
+	opts, err := n.watchOptions(r.Context(), req)
 	if err != nil {
 		fail(w, &control.Error{Code: control.CodeUsage, Message: err.Error()})
 		return
@@ -75,38 +72,6 @@ func (n *Node) handleWatch(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	out.end(struct{}{}, err)
-}
-
-// watchOptions reads a request.
-func (n *Node) watchOptions(req control.WatchRequest) (notify.WatchOptions, error) {
-	opts := notify.WatchOptions{Once: req.Once}
-	var err error
-	if opts.Filter, err = n.filterOf(config.Sink{Accounts: req.Accounts, Events: req.Events, Groups: req.Groups}); err != nil {
-		return opts, err
-	}
-	since := strings.TrimSpace(req.Since)
-	if since == "" {
-		return opts, nil
-	}
-	if pos, err := strconv.ParseUint(since, 10, 64); err == nil {
-		opts.Since = map[int]notify.Place{}
-		for i := range n.shards {
-			opts.Since[i] = notify.Place{Position: eventlog.Position(max(pos, 1))}
-		}
-		return opts, nil
-	}
-	if origin, err := notify.ParseID(since); err == nil {
-		opts.Since = map[int]notify.Place{origin.Shard: origin.After()}
-		return opts, nil
-	}
-	if d, err := time.ParseDuration(since); err == nil && d < 0 {
-		opts.After = time.Now().Add(d)
-		return opts, nil
-	}
-	if opts.After, err = time.Parse(time.RFC3339, since); err != nil {
-		return opts, fmt.Errorf("since %q: want a position, an event's id (shard:position:index), a time in RFC 3339, or a time ago like -2h", req.Since)
-	}
-	return opts, nil
 }
 
 func (n *Node) handleConsumers(w http.ResponseWriter, _ *http.Request) {
