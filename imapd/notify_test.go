@@ -265,12 +265,19 @@ func TestNotifyTellsOfNames(t *testing.T) {
 	other.ok("RENAME x z")
 	c.expect(`* LIST (\HasNoChildren) "/" z ("OLDNAME" (x))`)
 	other.ok("CREATE unseen")
+	c.silent() // or the two changes are one, by which y is made
 	other.ok("RENAME unseen y")
 	c.expect(`* LIST (\HasNoChildren) "/" y ("OLDNAME" (unseen))`)
 	other.ok("CREATE sub/one/two")
 	c.expect(`* LIST (\HasNoChildren) "/" sub/one/two`, `* LIST (\NonExistent \HasChildren) "/" sub/one`)
 	other.ok("RENAME sub moved") // the superior is of no interest, what is below it is
 	c.expect(`* LIST (\HasNoChildren) "/" moved/one/two ("OLDNAME" (sub/one/two))`)
+	c.silent()
+	// A new INBOX takes the place of one that is renamed, and nothing is said of it.
+	c.ok("NOTIFY SET (mailboxes nothing-of-that-name (MailboxName)) (personal (MailboxName))")
+	ts.env.Append(t, "ann", "INBOX", "Subject: new\r\n\r\n")
+	other.ok("RENAME INBOX saved")
+	c.expect(`* LIST (\HasNoChildren) "/" saved`)
 	c.silent()
 }
 
