@@ -95,7 +95,7 @@ func (w *projection) entry(ev event.Event) (decided bool) {
 		w.subscribed(e)
 	case *event.AccountDeleted:
 		w.add(AccountDelete, e.Account).URI = serverURL(w.host, e.Account)
-	case *event.EpochStarted, *event.Checkpoint, *event.AccountCreated, *event.CredentialSet, *event.AccountDisabled,
+	case *event.EpochStarted, *event.Checkpoint, *event.BodiesDropped, *event.AccountCreated, *event.CredentialSet, *event.AccountDisabled,
 		*event.SpecialUseSet, *event.RecentTaken, *event.BodyChunk: // nothing that these events speak of
 	default:
 		return false

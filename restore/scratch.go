@@ -133,7 +133,7 @@ func (s *scratch) flush() error { return s.applier.Flush() }
 // apply applies an event. Bodies are left out of the fold; one that a message refers to is made up, empty: only its GUID is of interest.
 func (s *scratch) apply(e event.Entry) error {
 	switch ev := e.Event.(type) {
-	case *event.EpochStarted, *event.Checkpoint, *event.BodyChunk:
+	case *event.EpochStarted, *event.Checkpoint, *event.BodyChunk, *event.BodiesDropped:
 		return nil
 	case *event.MessagesAppended:
 		for i := range ev.Messages {

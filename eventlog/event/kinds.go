@@ -5,8 +5,9 @@ type Kind uint16
 
 // The kinds of event.
 const (
-	KindEpochStarted Kind = 1
-	KindCheckpoint   Kind = 2
+	KindEpochStarted  Kind = 1
+	KindCheckpoint    Kind = 2
+	KindBodiesDropped Kind = 3
 
 	KindAccountCreated  Kind = 16
 	KindCredentialSet   Kind = 17
@@ -51,6 +52,14 @@ type Checkpoint struct {
 	Messages  uint64 `cbor:"2,keyasint"` // live messages in the shard
 	Digest    uint64 `cbor:"3,keyasint"` // the state digest before this event (replica/state)
 }
+
+// BodiesDropped says that bodies which no message refers to are no longer known: a message that is to refer to one again needs its chunks before it.
+type BodiesDropped struct {
+	GUIDs []GUID `cbor:"1,keyasint"` // ascending, at most MaxDropped
+}
+
+// MaxDropped bounds the bodies of one BodiesDropped event.
+const MaxDropped = 4096
 
 // AccountCreated makes an account, without any mailbox.
 type AccountCreated struct {

@@ -9,6 +9,9 @@ func (*EpochStarted) Kind() Kind { return KindEpochStarted }
 func (*Checkpoint) Kind() Kind { return KindCheckpoint }
 
 // Kind implements Event.
+func (*BodiesDropped) Kind() Kind { return KindBodiesDropped }
+
+// Kind implements Event.
 func (*AccountCreated) Kind() Kind { return KindAccountCreated }
 
 // Kind implements Event.
@@ -63,6 +66,9 @@ func (*EpochStarted) AccountName() string { return "" }
 func (*Checkpoint) AccountName() string { return "" }
 
 // AccountName implements Event.
+func (*BodiesDropped) AccountName() string { return "" }
+
+// AccountName implements Event.
 func (e *AccountCreated) AccountName() string { return e.Account }
 
 // AccountName implements Event.
@@ -112,6 +118,7 @@ func (e *MessagesExpunged) AccountName() string { return e.Account }
 
 func (*EpochStarted) isEvent()     {}
 func (*Checkpoint) isEvent()       {}
+func (*BodiesDropped) isEvent()    {}
 func (*AccountCreated) isEvent()   {}
 func (*CredentialSet) isEvent()    {}
 func (*AccountDisabled) isEvent()  {}
@@ -136,6 +143,8 @@ func newEvent(k Kind) Event {
 		return new(EpochStarted)
 	case KindCheckpoint:
 		return new(Checkpoint)
+	case KindBodiesDropped:
+		return new(BodiesDropped)
 	case KindAccountCreated:
 		return new(AccountCreated)
 	case KindCredentialSet:
@@ -177,6 +186,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindEpochStarted,
 		KindCheckpoint,
+		KindBodiesDropped,
 		KindAccountCreated,
 		KindCredentialSet,
 		KindAccountDisabled,
@@ -203,6 +213,8 @@ func (k Kind) String() string {
 		return "EpochStarted"
 	case KindCheckpoint:
 		return "Checkpoint"
+	case KindBodiesDropped:
+		return "BodiesDropped"
 	case KindAccountCreated:
 		return "AccountCreated"
 	case KindCredentialSet:

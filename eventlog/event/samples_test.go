@@ -17,6 +17,7 @@ func samples() map[string]Entry {
 	events := map[string]Event{
 		"EpochStarted":             &EpochStarted{Epoch: 7, Node: "node-1"},
 		"Checkpoint":               &Checkpoint{Mailboxes: 3, Messages: 70000, Digest: 0xfedcba9876543210},
+		"BodiesDropped":            &BodiesDropped{GUIDs: []GUID{guid, {0xac}}},
 		"AccountCreated":           &AccountCreated{Account: "anna", Credential: credential1},
 		"CredentialSet":            &CredentialSet{Account: "anna", Credential: credential1},
 		"AccountDisabled":          &AccountDisabled{Account: "anna", Disabled: true},

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -13,6 +14,8 @@ func Validate(ev Event) error {
 		return check(e.Epoch > 0, "no epoch")
 	case *Checkpoint:
 		return nil
+	case *BodiesDropped:
+		return validateDropped(e)
 	case *AccountCreated:
 		return errors.Join(account(e.Account), credential(e.Credential))
 	case *CredentialSet:
@@ -83,6 +86,14 @@ func validateChunk(e *BodyChunk) error {
 		check(e.Encoding != Raw || e.Stored == e.Size, "sizes of a raw body differ"),
 		check((end == e.Stored) == (len(e.Structure) > 0), "the structure belongs to the last chunk"),
 	)
+}
+
+func validateDropped(e *BodiesDropped) error {
+	errs := []error{check(len(e.GUIDs) > 0, "no bodies"), check(len(e.GUIDs) <= MaxDropped, "too many bodies")}
+	for i := 1; i < len(e.GUIDs); i++ {
+		errs = append(errs, check(bytes.Compare(e.GUIDs[i-1][:], e.GUIDs[i][:]) < 0, "GUIDs not ascending"))
+	}
+	return errors.Join(errs...)
 }
 
 func validateAppend(e *MessagesAppended) error {

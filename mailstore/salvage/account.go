@@ -96,7 +96,7 @@ func (e *engine) changeAccounts(ctx context.Context) error {
 		name := it.event.AccountName()
 		if name == "" {
 			switch it.event.(type) {
-			case *event.EpochStarted, *event.Checkpoint:
+			case *event.EpochStarted, *event.Checkpoint, *event.BodiesDropped:
 				it.skip("concerns the old log only")
 			}
 			continue

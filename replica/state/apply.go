@@ -49,6 +49,8 @@ func (w *work) apply(ev event.Event) error {
 		return w.epochStarted(e)
 	case *event.Checkpoint:
 		return w.checkpoint(e)
+	case *event.BodiesDropped:
+		return w.bodiesDropped(e)
 	case *event.AccountCreated:
 		return w.accountCreated(e)
 	case *event.CredentialSet:

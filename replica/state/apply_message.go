@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -45,6 +46,29 @@ func (w *work) bodyChunk(e *event.BodyChunk) error {
 	partial.Received, partial.Structure = 0, e.Structure
 	w.bodies[e.GUID] = partial
 	return w.set(keyBody(tableBody, e.GUID), partial)
+}
+
+// bodiesDropped forgets bodies that no message refers to, which is for the primary to see to: nothing here says who refers to a body.
+func (w *work) bodiesDropped(e *event.BodiesDropped) error {
+	for _, guid := range e.GUIDs {
+		known, err := w.body(guid)
+		if err != nil {
+			return err
+		}
+		partialKey := keyBody(tablePartial, guid)
+		partial, err := w.tx.Get(partialKey)
+		if err != nil {
+			return err
+		}
+		if known == nil && partial == nil {
+			return fmt.Errorf("%w: body %s is dropped, and was not there", ErrDiverged, guid)
+		}
+		w.bodies[guid] = nil
+		if err := errors.Join(w.tx.Delete(keyBody(tableBody, guid)), w.tx.Delete(partialKey)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *work) messagesAppended(e *event.MessagesAppended) error {

@@ -13,7 +13,7 @@ type Applier struct {
 	totals   *Totals
 	accounts map[string]*kept[Account]
 	boxes    map[event.MailboxID]*box
-	bodies   map[event.GUID]*Body // known ones
+	bodies   map[event.GUID]*Body // known ones; nil for those that were dropped
 }
 
 // NewApplier makes an applier over a transaction.

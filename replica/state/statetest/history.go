@@ -91,7 +91,7 @@ func (h *History) entry(ev event.Event) event.Entry {
 
 // kinds is how often each kind is tried, out of their sum.
 var kinds = map[event.Kind]int{
-	event.KindEpochStarted: 1, event.KindCheckpoint: 3,
+	event.KindEpochStarted: 1, event.KindCheckpoint: 3, event.KindBodiesDropped: 2,
 	event.KindAccountCreated: 3, event.KindCredentialSet: 1, event.KindAccountDisabled: 1, event.KindAccountDeleted: 1,
 	event.KindMailboxCreated: 8, event.KindMailboxRenamed: 4, event.KindMailboxDeleted: 2, event.KindSubscriptionSet: 4,
 	event.KindSpecialUseSet: 2, event.KindRecentTaken: 3,
@@ -138,6 +138,7 @@ func (h *History) make(k event.Kind) event.Event {
 			return &event.EpochStarted{Epoch: h.Model.Epoch + 1, Node: fmt.Sprintf("node-%d", h.rnd.IntN(3))}
 		},
 		event.KindCheckpoint:       h.checkpoint,
+		event.KindBodiesDropped:    h.bodiesDropped,
 		event.KindAccountCreated:   h.accountCreated,
 		event.KindCredentialSet:    h.credentialSet,
 		event.KindAccountDisabled:  h.accountDisabled,

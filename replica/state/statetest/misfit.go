@@ -22,6 +22,7 @@ func (h *History) Misfits() []Misfit {
 		{"account that never was", &event.AccountDeleted{Account: "nobody"}},
 		{"account that never was", &event.SubscriptionSet{Account: "nobody", Name: "a", Modseq: 1}},
 		{"account that never was", &event.MailboxCreated{Account: "nobody", Mailbox: event.MailboxID{1}, Name: "a", UIDValidity: 1, Modseq: 1}},
+		{"body that was never there", &event.BodiesDropped{GUIDs: []event.GUID{{1}}}},
 		{"chunk of an upload that never began", &event.BodyChunk{GUID: event.GUID{1}, Size: 9, Stored: 9, Offset: 4, Data: []byte("12345"), Structure: []byte{1}}},
 	}
 	list = append(list, h.checkpointMisfits()...)

@@ -97,6 +97,11 @@ func (m *Model) Apply(entry event.Entry) {
 				delete(m.Mailboxes, id)
 			}
 		}
+	case *event.BodiesDropped:
+		for _, guid := range e.GUIDs {
+			delete(m.Bodies, guid)
+			delete(m.Uploads, guid)
+		}
 	case *event.BodyChunk:
 		m.chunk(e)
 	default:
