@@ -31,6 +31,7 @@ func (r *Replica) ReadBody(guid event.GUID) ([]byte, error) {
 
 // ReadBodyHere is ReadBody without help from elsewhere.
 func (r *Replica) ReadBodyHere(guid event.GUID) ([]byte, error) {
+	defer r.pins.take()()
 	b, err := state.GetBody(r.Reader(), guid)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type CheckResult struct {
 // Check looks at every invariant of the replica as it stands at one position, and calls report for each violation as it finds it.
 // The replica goes on meanwhile.
 func (r *Replica) Check(ctx context.Context, opts CheckOptions, report func(state.Violation)) (CheckResult, error) {
+	defer r.pins.take()()
 	snap := r.db.NewSnapshot()
 	defer snap.Close()
 	at, err := readPlace(snap)

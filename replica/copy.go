@@ -37,6 +37,7 @@ func (v *View) Close() error { return v.snap.Close() }
 // position the copy stands. All files but the segment that is being written to are linked: it costs little. It may be called while
 // the replica runs.
 func (r *Replica) Checkpoint(dir string) (eventlog.State, error) {
+	defer r.pins.take()()
 	fs := r.opts.FS
 	if err := r.Flush(); err != nil {
 		return eventlog.State{}, fmt.Errorf("checkpoint: %w", err)

@@ -27,9 +27,10 @@ type machine struct {
 
 	mu    sync.Mutex
 	disk  *vfs.MemFS
-	after *vfs.MemFS // the disk after the cut, once there was one
-	until int        // operations on the disk until the power is cut
-	seeds *rand.Rand // of the cut; the story's is for one goroutine
+	after *vfs.MemFS           // the disk after the cut, once there was one
+	until int                  // operations on the disk until the power is cut
+	seeds *rand.Rand           // of the cut; the story's is for one goroutine
+	chore func(*Replica) error // done now and then; may be nil
 }
 
 // MaybeError implements errorfs.Injector: nothing fails, but before one of the operations the power is cut.
@@ -72,6 +73,11 @@ func (m *machine) live() error {
 		}
 		if m.rnd.IntN(4) == 0 {
 			if _, err := r.db.AsyncFlush(); err != nil {
+				return err
+			}
+		}
+		if m.chore != nil && m.rnd.IntN(3) == 0 {
+			if err := m.chore(r); err != nil && !m.isOff() {
 				return err
 			}
 		}

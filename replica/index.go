@@ -19,8 +19,12 @@ import (
 	"angarium/replica/state"
 )
 
-// format is the format of the index and the segments that this program writes, and the newest it reads.
-const format = 1
+// Formats of the index and the segments. A program that knows no gaps must not open a replica that has some.
+const (
+	formatFirst  = 1
+	formatGaps   = 2 // segments were removed
+	formatNewest = formatGaps
+)
 
 // keyPlace is the row that says where the index stands. No key of package state begins with this byte.
 var keyPlace = []byte{0}
@@ -72,7 +76,7 @@ func indexDir(fs vfs.FS, dir string) string { return fs.PathJoin(dir, "index") }
 func bodyDir(fs vfs.FS, dir string) string  { return fs.PathJoin(dir, "bodies") }
 
 func readPlace(r pebble.Reader) (place, error) {
-	p := place{Format: format}
+	p := place{Format: formatFirst}
 	v, closer, err := r.Get(keyPlace)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return p, nil
@@ -84,7 +88,7 @@ func readPlace(r pebble.Reader) (place, error) {
 	if err := cbor.Unmarshal(v, &p); err != nil {
 		return p, fmt.Errorf("read position: %w: %w", state.ErrCorrupt, err)
 	}
-	if p.Format > format {
+	if p.Format > formatNewest {
 		return p, fmt.Errorf("replica of format %d: %w", p.Format, event.ErrNewer)
 	}
 	return p, nil

@@ -31,6 +31,8 @@ func (r *Replica) Load(at eventlog.State, when time.Time, fill func(tx state.Tx)
 }
 
 func (r *Replica) loadBatch(at eventlog.State, when time.Time, fill func(tx state.Tx) (bool, error)) (done bool, err error) {
+	r.applying.Lock()
+	defer r.applying.Unlock()
 	b := r.db.NewIndexedBatch()
 	defer b.Close()
 	t := &tx{batch: b, bodies: r.bodies, absent: &r.absent}

@@ -102,6 +102,14 @@ type Replica struct {
 	health  health
 	watches accountWatches
 	absent  absent
+	pins    pins
+
+	compacting sync.Mutex // held by a compaction
+	// applying is held while a batch is applied, marks are written or bodies are moved. It is taken before mu.
+	applying sync.Mutex
+	gaps     body.Gaps               // segments that were removed; changed by a compaction only
+	marked   bool                    // there may be marks
+	recalled map[event.GUID]struct{} // bodies that events spoke of since marks are being found; nil when they are not
 
 	mu      sync.Mutex // never held over I/O; what is published was committed before
 	place   place
@@ -163,8 +171,16 @@ func (r *Replica) openBodies() error {
 	if err != nil {
 		return err
 	}
+	if r.gaps, err = readGaps(r.db); err != nil {
+		return err
+	}
+	marks, _, err := r.Marks()
+	if err != nil {
+		return err
+	}
+	r.marked = marks > 0
 	opts := body.Options{
-		SegmentSize: r.opts.SegmentSize, WriteBack: r.opts.writeBack, Hooks: body.Hooks{Sync: r.opts.Hooks.Synced},
+		SegmentSize: r.opts.SegmentSize, WriteBack: r.opts.writeBack, Gaps: r.gaps, Hooks: body.Hooks{Sync: r.opts.Hooks.Synced},
 	}
 	bodies, err := body.Open(r.opts.FS, bodyDir(r.opts.FS, r.opts.Dir), p.Bodies, opts)
 	if err != nil {

@@ -114,6 +114,12 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 	if err := r.health.err(); err != nil {
 		return err
 	}
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	return r.applyLocked(batch)
+}
+
+func (r *Replica) applyLocked(batch []eventlog.Envelope) error {
 	begin := time.Now()
 	mark := r.bodies.Mark()
 	b := r.db.NewIndexedBatch()
@@ -136,6 +142,9 @@ func (r *Replica) Apply(batch []eventlog.Envelope) error {
 				return r.applyUpTo(batch[:i], mark, env.Position, errors.Join(err, t.release()))
 			}
 			changes = append(changes, c...)
+			if err := r.unmark(b, entry.Event); err != nil {
+				return errors.Join(err, t.release(), r.rollback(mark))
+			}
 			news.add(entry, c)
 		}
 		events += len(env.Entries)
@@ -167,7 +176,7 @@ func (r *Replica) applyUpTo(before []eventlog.Envelope, mark body.Mark, failed e
 		return cause // of the disk: nothing is wrong with the log
 	}
 	if len(before) > 0 {
-		if err := r.Apply(before); err != nil {
+		if err := r.applyLocked(before); err != nil {
 			return err
 		}
 	}
@@ -186,7 +195,7 @@ func (r *Replica) rollback(mark body.Mark) error {
 func (r *Replica) commit(b *pebble.Batch, last *eventlog.Envelope, changes []state.Change, news *accountChanges) error {
 	s := last.State()
 	next := place{
-		Format: format, Position: s.Position, Hash: s.Hash, NextIndex: s.NextIndex, Epoch: s.Epoch,
+		Format: r.format(), Position: s.Position, Hash: s.Hash, NextIndex: s.NextIndex, Epoch: s.Epoch,
 		Bodies: r.bodies.Mark(), Time: last.Time.UnixMicro(),
 	}
 	v, err := cbor.Marshal(next)

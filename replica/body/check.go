@@ -53,12 +53,12 @@ type CheckStats struct {
 // Check verifies every record up to the current mark, beside appends and reads. See the function Check.
 func (s *Store) Check(ctx context.Context, progress func(done, total uint64), found func(Violation) error) (CheckStats, error) {
 	s.mu.RLock()
-	mark, total, closed := s.markLocked(), s.bytes, s.closed
+	mark, gaps, total, closed := s.markLocked(), s.gaps, s.bytes, s.closed
 	s.mu.RUnlock()
 	if closed {
 		return CheckStats{}, fmt.Errorf("body: check: %w", ErrClosed)
 	}
-	c := &checker{fs: s.fs, dir: s.dir, mark: mark, live: true, total: total, progress: progress, found: found}
+	c := &checker{fs: s.fs, dir: s.dir, mark: mark, gaps: gaps, live: true, total: total, progress: progress, found: found}
 	return c.run(ctx)
 }
 
@@ -66,12 +66,12 @@ func (s *Store) Check(ctx context.Context, progress func(done, total uint64), fo
 //
 // found is called for each violation in the order of the files; an error from it ends the check and is returned. progress,
 // if not nil, is called every MiB or so with bytes. The error is nil when the check came to its end, whatever it has found.
-func Check(ctx context.Context, fs vfs.FS, dir string, mark Mark, progress func(done, total uint64),
+func Check(ctx context.Context, fs vfs.FS, dir string, mark Mark, gaps Gaps, progress func(done, total uint64),
 	found func(Violation) error) (CheckStats, error) {
-	if !mark.valid() {
+	if !mark.valid() || !gaps.valid(mark) {
 		return CheckStats{}, fmt.Errorf("body: check: %w: segment %d, offset %d", ErrBadMark, mark.Segment, mark.Offset)
 	}
-	c := &checker{fs: fs, dir: dir, mark: mark, progress: progress, found: found}
+	c := &checker{fs: fs, dir: dir, mark: mark, gaps: gaps, progress: progress, found: found}
 	beyond, err := c.surveyDir()
 	if err != nil {
 		return CheckStats{}, fmt.Errorf("body: check: list %s: %w", dir, err)
@@ -92,6 +92,7 @@ type checker struct {
 	fs       vfs.FS
 	dir      string
 	mark     Mark
+	gaps     Gaps
 	live     bool // the last segment may grow meanwhile
 	total    uint64
 	progress func(done, total uint64)
@@ -115,12 +116,12 @@ func (c *checker) surveyDir() (beyond []Violation, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if n <= c.mark.Segment {
+		if _, gone := c.gaps.has(n); n <= c.mark.Segment && !gone {
 			c.total += uint64(info.Size())
 			continue
 		}
 		beyond = append(beyond, Violation{Kind: Trailing, File: c.path(n), Segment: n, Length: uint64(info.Size()),
-			Detail: "segment is beyond the mark"})
+			Detail: "segment is beyond the mark, or was removed"})
 	}
 	return beyond, nil
 }
@@ -128,6 +129,9 @@ func (c *checker) surveyDir() (beyond []Violation, err error) {
 func (c *checker) run(ctx context.Context) (CheckStats, error) {
 	c.buf = make([]byte, min(checkChunkBytes, max(c.total, segmentHeaderSize+recordHeaderSize)))
 	for n := uint32(1); n <= c.mark.Segment && n != 0; n++ {
+		if _, gone := c.gaps.has(n); gone {
+			continue
+		}
 		if err := c.segment(ctx, n); err != nil {
 			return c.stats, err
 		}
@@ -142,6 +146,9 @@ func (c *checker) run(ctx context.Context) (CheckStats, error) {
 func (c *checker) end(segment uint32, fileSize uint64) uint64 {
 	if segment == c.mark.Segment {
 		return c.mark.Offset
+	}
+	if gap, gone := c.gaps.has(segment + 1); gone {
+		return gap.Before
 	}
 	header, _, err := readStart(c.fs, c.path(segment+1))
 	if err != nil {

@@ -135,7 +135,7 @@ func TestCheckFindsWhatIsWrongAndGoesOn(t *testing.T) {
 
 	var got []Violation
 	var done, total uint64
-	stats, err := Check(t.Context(), fs, testDir, mark, func(d, all uint64) { done, total = d, all }, func(v Violation) error {
+	stats, err := Check(t.Context(), fs, testDir, mark, nil, func(d, all uint64) { done, total = d, all }, func(v Violation) error {
 		if v.Detail == "" || v.String() == "" {
 			t.Errorf("%+v says nothing", v)
 		}
@@ -199,12 +199,12 @@ func TestCheckEndsWhenToldTo(t *testing.T) {
 	good[30] ^= 1
 	writeFile(t, fs, fs.PathJoin(testDir, segmentName(1)), good)
 	enough := errors.New("enough")
-	if _, err := Check(t.Context(), fs, testDir, mark, nil, func(Violation) error { return enough }); !errors.Is(err, enough) {
+	if _, err := Check(t.Context(), fs, testDir, mark, nil, nil, func(Violation) error { return enough }); !errors.Is(err, enough) {
 		t.Fatalf("error is %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Check(ctx, fs, testDir, mark, nil, func(Violation) error { return nil })
+	_, err := Check(ctx, fs, testDir, mark, nil, nil, func(Violation) error { return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error is %v", err)
 	}

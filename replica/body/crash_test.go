@@ -163,7 +163,7 @@ func (w *world) verify(s *Store, n int) error {
 		}
 	}
 	var found error
-	_, err := Check(context.Background(), w.disk, testDir, s.Mark(), nil, func(v Violation) error {
+	_, err := Check(context.Background(), w.disk, testDir, s.Mark(), nil, nil, func(v Violation) error {
 		found = errors.Join(found, errors.New(v.String()))
 		return nil
 	})

@@ -94,7 +94,7 @@ func mustSync(t testing.TB, s *Store) {
 func violations(t testing.TB, fs vfs.FS, dir string, mark Mark) []Violation {
 	t.Helper()
 	var vs []Violation
-	_, err := Check(context.Background(), fs, dir, mark, nil, func(v Violation) error {
+	_, err := Check(context.Background(), fs, dir, mark, nil, nil, func(v Violation) error {
 		vs = append(vs, v)
 		return nil
 	})

@@ -28,8 +28,8 @@ func Open(fs vfs.FS, dir string, mark Mark, opts Options) (*Store, error) {
 }
 
 func (s *Store) recover(mark Mark) error {
-	if !mark.valid() {
-		return fmt.Errorf("%w: segment %d, offset %d", ErrBadMark, mark.Segment, mark.Offset)
+	if !mark.valid() || !s.opts.Gaps.valid(mark) {
+		return fmt.Errorf("%w: segment %d, offset %d, gaps %v", ErrBadMark, mark.Segment, mark.Offset, s.opts.Gaps)
 	}
 	if err := makeDir(s.fs, s.dir); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Store) recover(mark Mark) error {
 			return err
 		}
 	}
-	s.ends = ends
+	s.ends, s.gaps = ends, s.opts.Gaps
 	for _, end := range ends {
 		s.bytes += end
 	}
@@ -66,6 +66,16 @@ func (s *Store) recover(mark Mark) error {
 // last one's file, which may be larger than the mark.
 func (s *Store) survey(mark Mark) (ends []uint64, size uint64, err error) {
 	for n := uint32(1); n <= mark.Segment && n != 0; n++ {
+		if gap, gone := s.opts.Gaps.has(n); gone {
+			if n == gap.First && n > 1 {
+				if size < gap.Before {
+					return nil, 0, &ShortError{File: s.path(n - 1), Segment: n - 1, Have: size, Want: gap.Before}
+				}
+				ends[n-2] = gap.Before
+			}
+			ends, size = append(ends, 0), 0
+			continue
+		}
 		path := s.path(n)
 		var header []byte
 		header, fileSize, err := readStart(s.fs, path)
@@ -82,7 +92,7 @@ func (s *Store) survey(mark Mark) (ends []uint64, size uint64, err error) {
 		if err != nil {
 			return nil, 0, &CorruptError{File: path, Segment: n, Err: err}
 		}
-		if n > 1 {
+		if _, gone := s.opts.Gaps.has(n - 1); n > 1 && !gone {
 			if size < previous {
 				return nil, 0, &ShortError{File: s.path(n - 1), Segment: n - 1, Have: size, Want: previous}
 			}
@@ -127,7 +137,7 @@ func (s *Store) removeBeyond(mark Mark) error {
 	}
 	var doomed []string
 	for _, n := range slices.Backward(segmentNumbers(names)) {
-		if n > mark.Segment {
+		if _, gone := s.opts.Gaps.has(n); gone || n > mark.Segment {
 			doomed = append(doomed, segmentName(n))
 		}
 	}

@@ -157,7 +157,7 @@ func TestOpenRefusesMarksThatAreNotOnes(t *testing.T) {
 		if _, err := Open(vfs.NewMem(), testDir, mark, Options{}); !errors.Is(err, ErrBadMark) {
 			t.Errorf("%v: error is %v", mark, err)
 		}
-		if _, err := Check(t.Context(), vfs.NewMem(), testDir, mark, nil, nil); !errors.Is(err, ErrBadMark) {
+		if _, err := Check(t.Context(), vfs.NewMem(), testDir, mark, nil, nil, nil); !errors.Is(err, ErrBadMark) {
 			t.Errorf("%v: error of check is %v", mark, err)
 		}
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	OpenFiles int
 	// WriteBack is the number of bytes after which the operating system is asked to begin writing them; 0 leaves that to it.
 	WriteBack uint64
+	// Gaps are the segments that were removed. Files of them that are there still are removed by Open.
+	Gaps Gaps
 	// Hooks observe the store, for metrics.
 	Hooks Hooks
 }
@@ -86,7 +88,8 @@ type Store struct {
 	background sync.WaitGroup
 
 	mu       sync.RWMutex
-	ends     []uint64  // size of each segment up to its last good record; segment n is at n-1
+	ends     []uint64  // size of each segment up to its last good record, 0 of those removed; segment n is at n-1
+	gaps     Gaps      // the segments that were removed
 	bytes    uint64    // sum of ends
 	active   *writer   // of the last segment; nil in the empty store, and after a rollback to an earlier segment
 	unsynced []*writer // with bytes that no fsync has covered yet
@@ -113,7 +116,11 @@ func (s *Store) markLocked() Mark {
 func (s *Store) Size() (bytes uint64, segments int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.bytes, len(s.ends)
+	segments = len(s.ends)
+	for _, gap := range s.gaps {
+		segments -= int(gap.Last-gap.First) + 1
+	}
+	return s.bytes, segments
 }
 
 // Close releases every descriptor once the readers in flight are done with it. It does not sync: an owner that is about
