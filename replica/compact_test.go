@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 
@@ -145,9 +146,17 @@ func TestWhoReadsKeepsTheSegmentsThatHeReads(t *testing.T) {
 		t.Fatalf("%+v, %v: want something to compact", use, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	progress := func(CompactState) { cancel() } // the first bodies are moved: it waits for the pin, or not even that
-	if _, err := r.Compact(ctx, CompactOptions{Share: 0.1, Progress: progress}); !errors.Is(err, context.Canceled) {
-		t.Fatalf("compaction: %v", err)
+	defer cancel()
+	go func() { // ends the compaction once it waits for the pin
+		for waits := false; !waits && ctx.Err() == nil; runtime.Gosched() {
+			r.pins.mu.Lock()
+			waits = r.pins.changed != nil
+			r.pins.mu.Unlock()
+		}
+		cancel()
+	}()
+	if done, err := r.Compact(ctx, CompactOptions{Share: 0.1}); !errors.Is(err, context.Canceled) || !done.Held {
+		t.Fatalf("compaction: %+v, %v", done, err)
 	}
 	if names, _ := opts.FS.List(bodyDir(opts.FS, opts.Dir)); len(names) < use.Segments {
 		t.Errorf("%d of %d segments are left while they are read", len(names), use.Segments)

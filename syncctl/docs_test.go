@@ -47,6 +47,8 @@ var documented = map[string]any{
 	"syncctl history":                                            control.HistoryEvent{},
 	"syncctl recall":                                             control.RecallResult{},
 	"syncctl usage":                                              control.Usage{},
+	"syncctl purge":                                              control.PurgeResult{},
+	"syncctl compact":                                            control.CompactResult{},
 	"syncctl version":                                            versionOutput{},
 }
 

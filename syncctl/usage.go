@@ -13,7 +13,8 @@ func newUsageCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "usage",
 		Short: "Say where the disk goes",
-		Long:  "Say how much the log, the shards and the archive take, and how much of the log is held.",
+		Long:  `Say how much the log, the shards and the archive take, how much of the log is held
+and what it is kept for, and how much of the bodies is of messages that are gone.`,
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkArchive(cmd, &ref); err != nil {
@@ -41,6 +42,9 @@ func runUsage(ctx context.Context, g *globals, ref control.ArchiveRef) error {
 		}
 		for _, s := range u.Shards {
 			err := g.printf("shard %d: bodies %s, index %s, log positions %d to %d\n", s.Shard, bytesText(s.Bodies), bytesText(s.Index), s.First, s.Last)
+			if err == nil {
+				err = g.printRetention(s.Retention)
+			}
 			if err != nil {
 				return err
 			}

@@ -124,6 +124,7 @@ func (c shardCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	describeChannels(ch)
 	describeArchive(ch)
+	describeRetention(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -145,4 +146,5 @@ func (c shardCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.collectChannels(ctx, st, ch)
 	collectArchive(st, ch)
+	c.collectRetention(ctx, st, ch)
 }

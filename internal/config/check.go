@@ -33,6 +33,7 @@ func (c Config) Check() []Problem {
 	c.checkServer(&k)
 	c.checkLog(&k)
 	c.checkReplica(&k)
+	c.checkRetention(&k)
 	c.checkIMAP(&k)
 	c.checkLMTP(&k)
 	c.checkChannel(&k)

@@ -42,13 +42,18 @@ type Log struct {
 	MaxStore    Size     `toml:"max_store" doc:"Disk limit of JetStream in the embedded server. 0: no limit."`
 	MinFree     Size     `toml:"min_free" doc:"Disk space that the embedded server keeps free: writes are refused when there is less."`
 	Timeout     Duration `toml:"timeout" doc:"How long an append may take before its outcome counts as unknown."`
+	Retain      Duration `toml:"retain" doc:"How long the log keeps what the archive and all replicas have: what is older is purged, and history from before it is in the archive alone. 0: for good."`
+	// RetainWithoutArchive allows purging although the archive has nothing of it.
+	RetainWithoutArchive bool `toml:"retain_without_archive" doc:"Purge although there is no archive: what is purged is lost as history, and nothing can be restored any more."`
 }
 
 // Replica is the section [replica].
 type Replica struct {
-	BodyEncoding string `toml:"body_encoding" doc:"How message bodies are stored: \"zstd\", \"s2\", \"none\", or \"auto\": s2 where that saves more than a third, as with text, and attachments as they are; \"zstd\" takes less disk and more of the processor. For new bodies only."`
-	MemtableSize Size   `toml:"memtable_size" doc:"Index changes gathered in memory before they are written out. More is faster to write and slower to restart."`
-	CacheSize    Size   `toml:"cache_size" doc:"Memory for blocks of the index."`
+	BodyEncoding string   `toml:"body_encoding" doc:"How message bodies are stored: \"zstd\", \"s2\", \"none\", or \"auto\": s2 where that saves more than a third, as with text, and attachments as they are; \"zstd\" takes less disk and more of the processor. For new bodies only."`
+	MemtableSize Size     `toml:"memtable_size" doc:"Index changes gathered in memory before they are written out. More is faster to write and slower to restart."`
+	CacheSize    Size     `toml:"cache_size" doc:"Memory for blocks of the index."`
+	KeepBodies   Duration `toml:"keep_bodies" doc:"How long the body of a message stays in the store after the last message that has it was expunged; then it is dropped and its disk space is given back. At least log.retain. 0: for good."`
+	CompactRate  Size     `toml:"compact_rate" doc:"Bytes of bodies that are written anew in a second, on average, while disk space is given back. 0: no limit."`
 }
 
 // IMAP is the section [imap].

@@ -24,6 +24,7 @@ func Default() Config {
 		Log:    Log{Timeout: Duration(10 * time.Second), MinFree: 256 << 20},
 		Replica: Replica{
 			BodyEncoding: "auto", MemtableSize: 64 << 20, CacheSize: 256 << 20,
+			KeepBodies: Duration(30 * 24 * time.Hour), CompactRate: 16 << 20,
 		},
 		IMAP: IMAP{
 			Listen: []string{"localhost:143"}, ListenTLS: []string{}, SocketMode: "0666", PlaintextLogin: "loopback",

@@ -174,6 +174,8 @@ type ShardUsage struct {
 	Index  uint64 `json:"index"`
 	First  uint64 `json:"first"` // what the log holds
 	Last   uint64 `json:"last"`
+	// Retention says what of it could go, and why it does not.
+	Retention *Retention `json:"retention,omitempty"`
 }
 
 // ArchiveUsage is what an archive takes.

@@ -52,6 +52,9 @@ func (n *Node) usage(ctx context.Context, ref control.ArchiveRef) (control.Usage
 		if head, err := s.log.Head(ctx); err == nil {
 			one.First, one.Last = uint64(head.First), uint64(head.Last)
 		}
+		if one.Retention, err = n.retention.report(ctx, s); err != nil {
+			return u, err
+		}
 		counted += all
 		u.Shards = append(u.Shards, one)
 	}

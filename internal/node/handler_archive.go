@@ -31,6 +31,8 @@ func (n *Node) archiveHandlers(mux *http.ServeMux) {
 	archiveAPI{node: n, log: n.log}.handlers(mux)
 	mux.HandleFunc("POST "+control.PathBackup, n.handleBackup)
 	mux.HandleFunc("POST "+control.PathUsage, n.handleUsage)
+	mux.HandleFunc("POST "+control.PathPurge, n.handlePurge)
+	mux.HandleFunc("POST "+control.PathCompact, n.handleCompact)
 }
 
 func (a archiveAPI) handlers(mux *http.ServeMux) {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -71,7 +72,18 @@ type logShow struct {
 
 func (l *logShow) run(r *http.Request, from, to eventlog.Position) error {
 	last := from
-	err := l.s.eachEnvelope(r.Context(), from, to, func(env *eventlog.Envelope, _ eventlog.Position) error {
+	head, err := l.s.log.Head(r.Context())
+	if err != nil {
+		return err
+	}
+	if from > 0 && from < head.First {
+		return &control.Error{
+			Code:    control.CodeNotFound,
+			Message: fmt.Sprintf("history no longer here: the log of shard %d begins at %d", l.s.number, head.First),
+			Hint:    fmt.Sprintf("it is in the archive (syncctl history, snapshots); here, ask from %d on", head.First),
+		}
+	}
+	err = l.s.eachEnvelope(r.Context(), from, to, func(env *eventlog.Envelope, _ eventlog.Position) error {
 		last = env.Position + 1
 		return l.show(env)
 	})

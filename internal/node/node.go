@@ -63,6 +63,8 @@ type Node struct {
 	keysLock     sync.Mutex
 	keys         *bus.Keys // of consumers; nil until they are asked for
 
+	retention *retention
+
 	archiving *archiving // nil: no server runs, or there is no archive
 	restoring sync.Mutex // held while a restore runs
 
@@ -83,6 +85,7 @@ type Node struct {
 // Open opens a node: its replicas follow their logs. Lead makes it take writes.
 func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	n := &Node{opts: opts, log: opts.Logger, name: opts.Config.Server.Node, started: time.Now()}
+	n.retention = newRetention(n)
 	if n.name == "" {
 		if n.name, err = os.Hostname(); err != nil {
 			return nil, fmt.Errorf("name of this node: %w", err)
@@ -134,9 +137,12 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 		}
 	}
 	if n.cluster != nil {
-		return n, n.cluster.start()
+		err = n.cluster.start()
 	}
-	return n, nil
+	if err == nil && opts.Serve {
+		n.retention.start()
+	}
+	return n, err
 }
 
 // inCluster says whether this node shares its log with others.
@@ -270,6 +276,7 @@ func (n *Node) Secret() []byte { return n.secret }
 // Close closes everything in the order that loses nothing: writers, replicas, log, lock.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	n.retention.close()
 	if n.cluster != nil { // its last writes may wait for a link's acknowledgement
 		n.cluster.close()
 	}

@@ -50,19 +50,31 @@ func (n *Node) verify(ctx context.Context, deep bool, violation func(state.Viola
 	return res, nil
 }
 
-// verifyLog reads the log of a shard whole and checks its chain.
+// verifyLog reads the log of a shard whole and checks that it begins where it should, and its chain.
 func (s *shard) verifyLog(ctx context.Context, report func(state.Violation), progress func(control.Progress)) (uint64, error) {
 	n := uint64(0)
-	err := s.eachEnvelope(ctx, 1, 0, func(_ *eventlog.Envelope, head eventlog.Position) error {
-		n++
-		progress(control.Progress{What: "verify log", Done: n, Total: uint64(head), Unit: "envelopes"})
-		return nil
-	})
+	head, err := s.log.Head(ctx)
+	if err == nil {
+		err = s.anchored(ctx, head)
+	}
+	if err == nil {
+		n, err = s.verifyChain(ctx, progress)
+	}
 	var chain *eventlog.ChainError
 	if errors.As(err, &chain) {
 		report(state.Violation{Kind: "log", Detail: fmt.Sprintf("shard %d: %v", s.number, chain)})
 		return n, nil
 	}
+	return n, err
+}
+
+// verifyChain reads the log of a shard and gives the envelopes that it has read.
+func (s *shard) verifyChain(ctx context.Context, progress func(control.Progress)) (n uint64, err error) {
+	err = s.eachEnvelope(ctx, 1, 0, func(_ *eventlog.Envelope, head eventlog.Position) error {
+		n++
+		progress(control.Progress{What: "verify log", Done: n, Total: uint64(head), Unit: "envelopes"})
+		return nil
+	})
 	return n, err
 }
 
