@@ -153,6 +153,9 @@ func List(ctx context.Context, h History, q Query, fn func(Happened) error) erro
 	if err != nil {
 		return err
 	}
+	if q.From > 0 && q.From < from {
+		return fmt.Errorf("%w: history no longer here: it begins at position %d", ErrTooOld, from)
+	}
 	filter := archive.EventFilter{Account: q.Account, Chunks: q.MessageID != ""}
 	return h.Events(ctx, from, to, filter, func(e Event) error {
 		line, ok, err := l.event(e)
