@@ -10,6 +10,9 @@
 // A replica that meets something it cannot apply (a gap, another history, an event that does not fit) halts: it keeps
 // serving what it has, says why and where, and applies nothing any more.
 //
+// Bodies go when no message has had them for long enough: marks say since when (garbage.go), event.BodiesDropped says so to all replicas, and
+// compaction moves what is left in their segments (compact.go). Who reads bodies by rows read before keeps the files meanwhile (pins.go).
+//
 // Sessions read a mailbox through a Box: an immutable snapshot of its row and its live messages that is replaced when
 // something changes (box.go). Who wants to know of a whole account watches it (accounts_watch.go): what has changed since he looked last
 // is kept for him, within a bound. While nobody watches that costs a batch nothing.

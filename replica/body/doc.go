@@ -10,7 +10,11 @@
 // durable. After a crash the index is at some earlier position; [Open] is given the mark stored there and cuts everything
 // beyond it, and the log is replayed from there. Where a blob goes is a function of the mark, the segment size and the
 // length of the blob alone, so that a replica that was resumed, or rebuilt from the start, is bit for bit the same as one
-// that never stopped. (Replicas compared in this way must use one segment size.)
+// that never stopped. (Replicas compared in this way must use one segment size, and
+// must not have been compacted.)
+//
+// Segments but the last can be removed ([Store.Remove]) once nothing refers to them: the owner moves what is left in them by
+// appending it again, and keeps the [Gaps] beside the mark.
 //
 // # Guarantees
 //
@@ -29,7 +33,7 @@
 // # File format, version 1
 //
 // A store is a directory of files named body-NNNNNNNNNN.seg, where N is the segment number in ten decimal digits. Numbers
-// start at 1 and have no gaps. Only the segment with the highest number grows; the others never change. Names ending in
+// start at 1 and have no gaps but those of removed segments. Only the segment with the highest number grows; the others never change. Names ending in
 // .seg.tmp are left-overs of an interrupted cut and are removed; other names are not touched.
 //
 // All integers are unsigned and little-endian. CRC-32C is the Castagnoli polynomial (RFC 3720, appendix B.4).
