@@ -17,13 +17,23 @@ func (b *Mailbox) Expunge(ctx context.Context, uids event.UIDSet) (event.UIDSet,
 	if uids == nil {
 		uids = event.UIDSet{{First: 1, Last: lastUID}}
 	}
-	res, err := performIn(ctx, b, opExpunge, expungeRequest{b.target(), uids}, (*write).expungeMessages)
+	res, err := performIn(ctx, b, opExpunge, expungeRequest{target: b.target(), UIDs: uids}, (*write).expungeMessages)
+	return res.UIDs, res.Modseq, err
+}
+
+// Remove is Expunge of messages with or without \Deleted: for policies, which no client has to mark messages for.
+func (b *Mailbox) Remove(ctx context.Context, uids event.UIDSet) (event.UIDSet, uint64, error) {
+	if err := b.mayWrite(); err != nil || len(uids) == 0 {
+		return nil, 0, err
+	}
+	res, err := performIn(ctx, b, opExpunge, expungeRequest{target: b.target(), UIDs: uids, Unmarked: true}, (*write).expungeMessages)
 	return res.UIDs, res.Modseq, err
 }
 
 type expungeRequest struct {
 	target
-	UIDs event.UIDSet `cbor:"3,keyasint"`
+	UIDs     event.UIDSet `cbor:"3,keyasint"`
+	Unmarked bool         `cbor:"4,keyasint,omitempty"` // messages without \Deleted, too
 }
 
 func (r expungeRequest) valid(s *Store) error {
@@ -40,13 +50,13 @@ func (w *write) expungeMessages(ctx context.Context, req expungeRequest) (expung
 		return expunged{}, err
 	}
 	a, snap, err := w.openBox(req.Account)
-	if err != nil || snap.Mailbox.Deleted == 0 {
+	if err != nil || (snap.Mailbox.Deleted == 0 && !req.Unmarked) {
 		w.end()
 		return expunged{}, err
 	}
 	var gone event.UIDSet
 	for live := range among(snap, req.UIDs) {
-		if live.Flags.Has(state.Deleted) {
+		if req.Unmarked || live.Flags.Has(state.Deleted) {
 			gone = gone.Add(live.UID)
 		}
 	}

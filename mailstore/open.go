@@ -100,6 +100,15 @@ func (b *Mailbox) Messages(first, last uint32, fn func(state.Message) (bool, err
 	return state.ScanMessages(b.sh.Replica.Reader(), b.box.ID(), first, last, fn)
 }
 
+// Records yields the unchanging part of the messages of a mailbox from a UID on, in order, without bringing the mailbox into memory. The
+// structure is valid during the call only.
+func (s *Store) Records(id Identity, m *state.Mailbox, first uint32, fn func(state.Message) (bool, error)) error {
+	if err := id.may(m.Account); err != nil {
+		return err
+	}
+	return state.ScanMessages(s.shardOf(m.Account).Replica.Reader(), m.ID, first, lastUID, fn)
+}
+
 // Message gives the unchanging part of one message; ok is false when it is not there (any more).
 func (b *Mailbox) Message(uid uint32) (m state.Message, ok bool, err error) {
 	return state.GetMessage(b.sh.Replica.Reader(), b.box.ID(), uid)

@@ -40,6 +40,8 @@ func (c Config) Check() []Problem {
 	c.checkCluster(&k)
 	c.checkNotify(&k)
 	c.checkArchive(&k)
+	c.checkExpire(&k)
+	c.checkPolicies(&k)
 	c.checkListeners(&k)
 	c.checkTLS(&k)
 	c.checkAuth(&k)

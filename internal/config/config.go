@@ -14,6 +14,8 @@ type Config struct {
 	Cluster   Cluster   `toml:"cluster" doc:"Several nodes with one log: embedded NATS servers that replicate it among them."`
 	Notify    Notify    `toml:"notify" doc:"Events for other programs (docs/events.md)."`
 	Archive   Archive   `toml:"archive" doc:"Backup: a copy of the log, apart from the store, from which any point in time can be restored (docs/backup.md)."`
+	Expire    Expire    `toml:"expire" doc:"How long what was expunged or deleted stays restorable, and how policies expunge."`
+	Policies  []Policy  `toml:"policy" doc:"A policy for the mailboxes that it matches: one section [[policy]] for each. They are asked in order, and each setting of a mailbox is that of the first one that matches and has it. In patterns * is any text and ? any character; single quotes keep a backslash as it is."`
 	TLS       TLS       `toml:"tls" doc:"The certificate of IMAP and LMTP."`
 	Auth      Auth      `toml:"auth" doc:"Passwords and the throttling of guesses."`
 	Logging   Logging   `toml:"logging" doc:"What the server says about itself, on standard error."`
@@ -147,6 +149,31 @@ type Archive struct {
 	KeepWeekly    int      `toml:"keep_weekly" doc:"The same, of weeks."`
 	KeepMonthly   int      `toml:"keep_monthly" doc:"The same, of months."`
 	KeepWithin    Duration `toml:"keep_within" doc:"Everything of this time up to now: all snapshots, and every point between them."`
+}
+
+// Expire is the section [expire].
+type Expire struct {
+	KeepExpunged Duration `toml:"keep_expunged" doc:"How long expunged messages can be brought back at least, where no policy says otherwise. 0: for good."`
+	KeepDeleted  Duration `toml:"keep_deleted" doc:"How long deleted mailboxes can be brought back at least, where no policy says otherwise. 0: for good."`
+	Every        Duration `toml:"every" doc:"How often the primary expunges what is over the limits of policies. 0: only when syncctl expire is run."`
+	Batch        int      `toml:"batch" doc:"Messages that one event of a policy expunges at most."`
+	Rate         int      `toml:"rate" doc:"Messages that policies expunge in a second at most."`
+}
+
+// Policy is a section [[policy]].
+type Policy struct {
+	Name         string   `toml:"name" doc:"Who expunged, in the history: policy:NAME. Lower-case letters, digits and dashes."`
+	Domain       string   `toml:"domain" doc:"Pattern for the domain of the account. Empty: any."`
+	Account      string   `toml:"account" doc:"Pattern for the name of the account. Empty: any."`
+	Mailbox      string   `toml:"mailbox" doc:"Pattern for the name of the mailbox, as Trash or Lists/*. Empty: any."`
+	SpecialUse   string   `toml:"special_use" doc:"Only mailboxes with this special use (RFC 6154), as '\\Trash'. Empty: any."`
+	MaxAge       Duration `toml:"max_age" doc:"Messages that have been in the mailbox for longer are expunged. 0: no limit."`
+	AgeBy        string   `toml:"age_by" doc:"What the age counts from: \"saved\", when the message came into the mailbox, or \"received\", its internal date. Empty: \"saved\"."`
+	MaxMessages  int      `toml:"max_messages" doc:"The oldest messages above this number are expunged. 0: no limit."`
+	MaxSize      Size     `toml:"max_size" doc:"The oldest messages are expunged while all together are larger. 0: no limit."`
+	KeepExpunged Duration `toml:"keep_expunged" doc:"Instead of the one of [expire], for these mailboxes. 0: not set here."`
+	KeepDeleted  Duration `toml:"keep_deleted" doc:"Instead of the one of [expire], for these mailboxes. 0: not set here."`
+	Final        bool     `toml:"final" doc:"No later policy is asked for these mailboxes: without a limit of its own, such a policy exempts them."`
 }
 
 // TLS is the section [tls]. Load reads the files.

@@ -135,7 +135,11 @@ func TestFileOverridesOnlyWhatItNames(t *testing.T) {
 
 func TestEveryOptionIsDocumented(t *testing.T) {
 	for section := range reflect.TypeFor[config.Config]().Fields() {
-		for option := range section.Type.Fields() {
+		kind := section.Type
+		if kind.Kind() == reflect.Slice {
+			kind = kind.Elem()
+		}
+		for option := range kind.Fields() {
 			name, doc := option.Tag.Get("toml"), option.Tag.Get("doc")
 			if name == "" || name != strings.ToLower(name) || !strings.HasSuffix(doc, ".") || !slices.Contains(config.Keys(), section.Tag.Get("toml")+"."+name) {
 				t.Errorf("%s.%s: toml %q, doc %q", section.Name, option.Name, name, doc)
@@ -149,8 +153,19 @@ func TestWriteTOMLReadsBack(t *testing.T) {
 		cfg := config.Default()
 		root := reflect.ValueOf(&cfg).Elem()
 		for section, value := range root.Fields() {
-			for option, v := range value.Fields() {
-				fill(t, v, section.Name+"."+option.Name)
+			each := []reflect.Value{value}
+			if value.Kind() == reflect.Slice {
+				each = nil
+				n := rapid.IntRange(0, 2).Draw(t, section.Name)
+				value.Set(reflect.MakeSlice(value.Type(), n, n))
+				for i := range n {
+					each = append(each, value.Index(i))
+				}
+			}
+			for _, one := range each {
+				for option, v := range one.Fields() {
+					fill(t, v, section.Name+"."+option.Name)
+				}
 			}
 		}
 		var b bytes.Buffer

@@ -50,7 +50,9 @@ func Default() Config {
 		Archive: Archive{
 			SealAge: Duration(time.Minute), SealSize: 64 << 20, SnapshotEvery: Duration(24 * time.Hour), SelfTestEvery: Duration(7 * 24 * time.Hour),
 		},
-		TLS: TLS{MinVersion: "1.2"},
+		Expire:   Expire{KeepExpunged: Duration(30 * day), KeepDeleted: Duration(30 * day), Every: Duration(time.Hour), Batch: 500, Rate: 1000},
+		Policies: []Policy{},
+		TLS:      TLS{MinVersion: "1.2"},
 		Auth: Auth{
 			ScramIterations: 15_000, CacheTTL: Duration(5 * time.Minute), CacheEntries: 10_000, Throttle: true,
 			ThrottlePerAddress: 20, ThrottlePerAccount: 5, ThrottleWindow: Duration(15 * time.Minute),

@@ -123,6 +123,9 @@ func lineOf(data string, key toml.Key) int {
 		typ = reflect.StructOf([]reflect.StructField{{
 			Name: "Key", Type: typ, Tag: reflect.StructTag("toml:" + strconv.Quote(key[i])),
 		}})
+		if i == 1 && listed(key[0]) {
+			typ = reflect.SliceOf(typ)
+		}
 	}
 	_, err := toml.Decode(data, reflect.New(typ).Interface())
 	parseErr, _ := errors.AsType[toml.ParseError](err)
@@ -134,13 +137,31 @@ type refusal struct{}
 // UnmarshalTOML implements toml.Unmarshaler.
 func (*refusal) UnmarshalTOML(any) error { return errors.New("refused") }
 
+// sectionType is the type of one section: of a list of them, that of each.
+func sectionType(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Slice {
+		return t.Elem()
+	}
+	return t
+}
+
+// listed says whether a key is a section that can come several times, as [[policy]].
+func listed(key string) bool {
+	for section := range reflect.TypeFor[Config]().Fields() {
+		if section.Tag.Get("toml") == key {
+			return section.Type.Kind() == reflect.Slice
+		}
+	}
+	return false
+}
+
 // Keys lists every section and key, "imap" and "imap.listen", in the order of the file.
 func Keys() []string {
 	var keys []string
 	for section := range reflect.TypeFor[Config]().Fields() {
 		name := section.Tag.Get("toml")
 		keys = append(keys, name)
-		for option := range section.Type.Fields() {
+		for option := range sectionType(section.Type).Fields() {
 			keys = append(keys, name+"."+option.Tag.Get("toml"))
 		}
 	}

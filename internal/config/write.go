@@ -25,21 +25,49 @@ func (c Config) WriteTOML(w io.Writer, comments bool) error {
 		if comments {
 			writeComment(b, section.Tag.Get("doc"))
 		}
-		fmt.Fprintf(b, "[%s]\n", section.Tag.Get("toml"))
-		for option, v := range value.Fields() {
-			if comments {
-				b.WriteString("\n")
-				writeComment(b, option.Tag.Get("doc"))
-			}
-			text, err := formatValue(v)
-			if err != nil {
-				return fmt.Errorf("write %s.%s: %w", section.Tag.Get("toml"), option.Tag.Get("toml"), err)
-			}
-			fmt.Fprintf(b, "%s = %s\n", option.Tag.Get("toml"), text)
+		if err := writeSections(b, section, value, comments); err != nil {
+			return err
 		}
 	}
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return nil
+}
+
+// writeSections writes one section, or each of a list. Of an empty list the comments have what one would look like.
+func writeSections(b *bufio.Writer, section reflect.StructField, value reflect.Value, comments bool) error {
+	name := section.Tag.Get("toml")
+	if value.Kind() != reflect.Slice {
+		return writeSection(b, "["+name+"]", "", value, comments)
+	}
+	for i := range value.Len() {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		if err := writeSection(b, "[["+name+"]]", "", value.Index(i), comments && i == 0); err != nil {
+			return err
+		}
+	}
+	if value.Len() > 0 || !comments {
+		return nil
+	}
+	return writeSection(b, "[["+name+"]]", "# ", reflect.Zero(value.Type().Elem()), true)
+}
+
+// writeSection writes one section, each of its lines behind a prefix.
+func writeSection(b *bufio.Writer, header, prefix string, value reflect.Value, comments bool) error {
+	fmt.Fprintf(b, "%s%s\n", prefix, header)
+	for option, v := range value.Fields() {
+		if comments {
+			b.WriteString("\n")
+			writeComment(b, option.Tag.Get("doc"))
+		}
+		text, err := formatValue(v)
+		if err != nil {
+			return fmt.Errorf("write %s.%s: %w", header, option.Tag.Get("toml"), err)
+		}
+		fmt.Fprintf(b, "%s%s = %s\n", prefix, option.Tag.Get("toml"), text)
 	}
 	return nil
 }
