@@ -46,6 +46,7 @@ var documented = map[string]any{
 	"syncctl recover":                                            control.RecoverResult{},
 	"syncctl history":                                            control.HistoryEvent{},
 	"syncctl recall":                                             control.RecallResult{},
+	"syncctl expire":                                             control.ExpireResult{},
 	"syncctl usage":                                              control.Usage{},
 	"syncctl purge":                                              control.PurgeResult{},
 	"syncctl compact":                                            control.CompactResult{},

@@ -81,7 +81,8 @@ data directory open, or by opening the directory itself while no server runs.`,
 		newChannelCommand(g), newPromoteCommand(g), newDemoteCommand(g), newResyncCommand(g), newDiffCommand(g),
 		newWatchCommand(g), newEventsCommand(g), newConsumerCommand(g), newNotifyCommand(g),
 		newBackupCommand(g), newSnapshotsCommand(g), newPruneCommand(g), newRestoreCommand(g), newUnexpungeCommand(g), newUndeleteCommand(g),
-		newRecoverCommand(g), newHistoryCommand(g), newRecallCommand(g), newUsageCommand(g), newPurgeCommand(g), newCompactCommand(g),
+		newRecoverCommand(g), newHistoryCommand(g), newRecallCommand(g), newExpireCommand(g), newUsageCommand(g), newPurgeCommand(g),
+		newCompactCommand(g),
 		newCompletionCommand(), newManCommand(), newVersionCommand(g))
 	makeGroup(root)
 	explainExit(root)

@@ -40,6 +40,7 @@ func (n *Node) Handler() http.Handler {
 	n.notifyHandlers(mux)
 	n.archiveHandlers(mux)
 	n.restoreHandlers(mux)
+	mux.HandleFunc("POST "+control.PathExpire, n.handleExpire)
 	return mux
 }
 

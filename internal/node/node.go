@@ -67,6 +67,7 @@ type Node struct {
 
 	archiving *archiving // nil: no server runs, or there is no archive
 	restoring sync.Mutex // held while a restore runs
+	expiring  expiring
 
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
@@ -125,6 +126,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 		if err := n.openArchiving(); err != nil {
 			return nil, err
 		}
+		n.openExpiring()
 	}
 	if n.inCluster() {
 		if err := n.openCluster(ctx); err != nil {
@@ -276,6 +278,7 @@ func (n *Node) Secret() []byte { return n.secret }
 // Close closes everything in the order that loses nothing: writers, replicas, log, lock.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	n.closeExpiring()
 	n.retention.close()
 	if n.cluster != nil { // its last writes may wait for a link's acknowledgement
 		n.cluster.close()

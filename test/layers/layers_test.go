@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"replica":            {"eventlog", "eventlog/event", "internal/codec", "replica/state", "replica/body", "replica/view"},
 	"mailstore":          {"eventlog", "eventlog/event", "internal/codec", "message", "replica", "replica/state", "replica/view"},
 	"mailstore/salvage":  {"eventlog", "eventlog/event", "internal/codec", "mailstore", "replica", "replica/state"},
+	"mailstore/expire":   {"eventlog/event", "mailstore", "replica/state"},
 	"replica/compare":    {"replica/state", "eventlog/event"},
 	"channel":            {"internal/durable", "eventlog", "eventlog/event"},
 	"notify":             {"internal/durable", "eventlog", "eventlog/event", "replica/state", "message"},
