@@ -46,7 +46,13 @@ func (s *session) fetch(ctx context.Context, byUID bool) (reply, error) {
 		s.writeVanishedEarlier(gone)
 	}
 	if req.hasChangedSince {
-		uids = s.box.changedSince(uids, req.changedSince)
+		knows, err := s.box.mb.Knows(req.changedSince)
+		if err != nil {
+			return reply{}, err
+		}
+		if knows {
+			uids = s.box.changedSince(uids, req.changedSince)
+		}
 	}
 	return s.fetchMessages(ctx, uids, req)
 }

@@ -82,14 +82,21 @@ func (s *session) resync(snap *replica.Snapshot, q *qresyncRequest) error {
 	if q.uidValidity != snap.Mailbox.UIDValidity {
 		return nil
 	}
-	matched := b.matchedUID(q)
-	gone, err := b.vanished(q.modseq, q.known, matched)
+	knows, err := b.mb.Knows(q.modseq)
+	if err != nil {
+		return err
+	}
+	since, known, matched := q.modseq, q.known, b.matchedUID(q)
+	if !knows { // it has seen a future that was lost: nothing that it knows can be relied on
+		since, known, matched = 0, event.UIDSet{{First: 1, Last: lastUID}}, 0
+	}
+	gone, err := b.vanished(q.modseq, known, matched)
 	if err != nil {
 		return err
 	}
 	s.writeVanishedEarlier(gone)
 	for seq, live := range b.told.All() {
-		if live.Modseq > q.modseq && q.known.Contains(live.UID) {
+		if live.Modseq > since && known.Contains(live.UID) {
 			s.writeFlagUpdate(seq, live, true)
 		}
 	}
@@ -107,7 +114,7 @@ func (s *session) writeVanishedEarlier(gone event.UIDSet) {
 // vanished gives the UIDs of known that were expunged after a modseq. When the mailbox does not remember that far back, it is
 // all that are not there, but for those up to matched, about which the client is up to date (RFC 7162, section 3.2.5.2).
 func (b *selected) vanished(since uint64, known event.UIDSet, matched uint32) (event.UIDSet, error) {
-	known = intersectUIDs(known, event.UIDSet{{First: 1, Last: max(b.snap.Mailbox.UIDNext-1, 1)}})
+	known = intersectUIDs(known, event.UIDSet{{First: 1, Last: max(b.snap.Mailbox.FirstUID()-1, 1)}})
 	var ranges []event.UIDRange
 	complete, err := b.mb.Vanished(since, func(u event.UIDSet) (bool, error) {
 		ranges = append(ranges, u...)

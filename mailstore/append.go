@@ -95,7 +95,7 @@ func (w *write) decideAppend(account, mailbox string, msgs []NewMessage) (*event
 	if err != nil {
 		return nil, nil, err
 	}
-	if uint64(m.UIDNext)+uint64(len(msgs)) > lastUID {
+	if uint64(m.FirstUID())+uint64(len(msgs)) > lastUID {
 		return nil, nil, fmt.Errorf("%w: mailbox %q has no UIDs left", ErrLimit, m.Name)
 	}
 	e := &event.MessagesAppended{Account: account, Mailbox: m.ID, Modseq: a.Modseq + 1}
@@ -110,7 +110,7 @@ func (w *write) decideAppend(account, mailbox string, msgs []NewMessage) (*event
 			date = w.now
 		}
 		e.Messages = append(e.Messages, event.Message{
-			UID: m.UIDNext + uint32(i), GUID: n.Body.GUID, InternalDate: date.Unix(), SaveDate: w.now.Unix(), Flags: flags,
+			UID: m.FirstUID() + uint32(i), GUID: n.Body.GUID, InternalDate: date.Unix(), SaveDate: w.now.Unix(), Flags: flags,
 		})
 	}
 	return e, m, nil

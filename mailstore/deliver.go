@@ -124,17 +124,17 @@ func (w *write) decideDelivery(b *Body, to []Recipient, list []int, results []De
 			results[i] = twice
 			continue
 		}
-		if m.UIDNext == lastUID {
+		if m.FirstUID() == lastUID {
 			results[i].Err = fmt.Errorf("%w: mailbox %q has no UIDs left", ErrLimit, m.Name)
 			continue
 		}
 		a := accounts[to[i].Account]
 		a.Modseq++
-		results[i] = Delivered{Mailbox: m.ID, UIDValidity: m.UIDValidity, UID: m.UIDNext}
+		results[i] = Delivered{Mailbox: m.ID, UIDValidity: m.UIDValidity, UID: m.FirstUID()}
 		done[m.ID] = results[i]
 		events = append(events, &event.MessagesAppended{
 			Account: a.Name, Mailbox: m.ID, Modseq: a.Modseq,
-			Messages: []event.Message{{UID: m.UIDNext, GUID: b.GUID, InternalDate: w.now.Unix(), SaveDate: w.now.Unix()}},
+			Messages: []event.Message{{UID: m.FirstUID(), GUID: b.GUID, InternalDate: w.now.Unix(), SaveDate: w.now.Unix()}},
 		})
 	}
 	return events

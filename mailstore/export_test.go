@@ -31,7 +31,7 @@ func Request(id Identity, b *Body, account string) ([]byte, error) {
 // ExpungeRequest encodes a forwarded expunge of all of a mailbox.
 func ExpungeRequest(id Identity, account string, box event.MailboxID) ([]byte, error) {
 	uids := event.UIDSet{{First: 1, Last: lastUID}}
-	return wireEnc.Marshal(frame[expungeRequest]{id, expungeRequest{target{onMail{account}, box}, uids}})
+	return wireEnc.Marshal(frame[expungeRequest]{id, expungeRequest{target: target{onMail{account}, box}, UIDs: uids}})
 }
 
 // AnswerError gives the error in an answer of Serve.

@@ -134,6 +134,18 @@ var writeSteps = []writeStep{
 		uids, modseq, err := b.Expunge(ctx, nil)
 		return []any{uids.String(), modseq}, err
 	})},
+	{"Append", "append", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
+		b, err := s.Prepare([]byte("Subject: to be removed\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Append(ctx, ann, "ann", "INBOX", []mailstore.NewMessage{{Body: b}})
+		return res.First, err
+	}},
+	{"Remove", "expunge", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
+		uids, modseq, err := b.Remove(ctx, event.UIDSet{{First: 1, Last: 1000}})
+		return []any{uids.String(), modseq}, err
+	})},
 	{"KeepRecent", "recent", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
 		b.TakeRecent(b.Snapshot())
 		err := b.KeepRecent(ctx)

@@ -24,6 +24,10 @@ type NewMailbox struct {
 	Name       string   `cbor:"1,keyasint"`
 	SpecialUse []string `cbor:"2,keyasint,omitempty"`
 	Subscribe  bool     `cbor:"3,keyasint,omitempty"`
+	// ID makes a mailbox that was deleted from the account come back, empty, under its id: ErrMailboxExists when there is one of that id. It has
+	// the UIDVALIDITY it had as long as the store knows which UIDs were given in it, none of which is given again; or else a new one. Only
+	// administrators may name an id.
+	ID event.MailboxID `cbor:"4,keyasint,omitzero"`
 }
 
 // tree is an account's mailboxes while a write decides what becomes of them.
@@ -61,6 +65,30 @@ func (t *tree) find(name string) *state.Mailbox {
 func (t *tree) modseq() uint64 {
 	t.account.Modseq++
 	return t.account.Modseq
+}
+
+// again decides on a mailbox that comes back. Its name must be free.
+func (t *tree) again(r state.Reader, m NewMailbox) (*event.MailboxCreated, error) {
+	there, err := state.GetMailbox(r, m.ID)
+	if err == nil && there != nil {
+		err = fmt.Errorf("%w: its id is that of %q", ErrMailboxExists, there.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	grave, err := state.GetGrave(r, t.account.Name, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	e, err := t.create(m.Name, m.SpecialUse)
+	if err != nil {
+		return nil, err
+	}
+	e.Mailbox = m.ID
+	if grave != nil {
+		e.UIDValidity, e.UIDNext = grave.UIDValidity, grave.UIDNext
+	}
+	return e, nil
 }
 
 // create decides on a new mailbox, whose name must be free.
@@ -120,6 +148,13 @@ type createRequest struct {
 	New NewMailbox `cbor:"2,keyasint"`
 }
 
+func (r createRequest) permitted(id Identity) error {
+	if !r.New.ID.IsZero() {
+		return id.mayAdminister()
+	}
+	return r.onMail.permitted(id)
+}
+
 func (r createRequest) valid(s *Store) error {
 	return errors.Join(r.onMail.valid(s), validName(r.New.Name))
 }
@@ -134,7 +169,13 @@ func (w *write) createMailbox(ctx context.Context, req createRequest) (event.Mai
 		if len(t.boxes) >= w.s.opts.MaxMailboxes {
 			return nil, fmt.Errorf("%w: %d mailboxes", ErrLimit, len(t.boxes))
 		}
-		created, err := t.create(name, req.New.SpecialUse)
+		var created *event.MailboxCreated
+		var err error
+		if req.New.ID.IsZero() {
+			created, err = t.create(name, req.New.SpecialUse)
+		} else {
+			created, err = t.again(w.reader(), req.New)
+		}
 		if err != nil {
 			return nil, err
 		}

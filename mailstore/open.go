@@ -124,8 +124,11 @@ func (b *Mailbox) Body(guid event.GUID) ([]byte, error) {
 }
 
 // Vanished yields the sets of UIDs expunged after modseq since (RFC 7162, section 3.2.10.1). complete is false when the mailbox
-// no longer remembers back that far: then all UIDs below UIDNEXT that are not there have to be told.
+// no longer remembers back that far, or does not know that modseq: then all UIDs that are not there have to be told.
 func (b *Mailbox) Vanished(since uint64, fn func(event.UIDSet) (bool, error)) (complete bool, err error) {
+	if knows, err := b.Knows(since); !knows || err != nil {
+		return false, err
+	}
 	if since < b.Snapshot().Mailbox.TombstoneFrom {
 		since, complete = 0, b.Snapshot().Mailbox.TombstoneFrom == b.Snapshot().Mailbox.CreatedModseq
 	} else {

@@ -31,6 +31,10 @@ type Shard struct {
 	// quick and may be called from any goroutine. A write asks when it is past the gate that Freeze closes: a node that changes its
 	// role while the shard is frozen lets no write slip through that was decided in the old role.
 	Remote func() Forwarder
+
+	// Recovered says that the log was brought back from a copy that may have ended before its history did: the first epoch since. What was lost
+	// may have given modseqs and UIDs that clients remember. The first write to each account leaves them out. 0: nothing was lost.
+	Recovered uint64
 }
 
 // Options configures a Store. Zero values mean the defaults named here.
@@ -146,6 +150,12 @@ func (w *write) lock(ctx context.Context, accounts ...string) error {
 		w.unlocks = append(w.unlocks, unlock)
 	}
 	w.now = w.s.opts.Now()
+	for _, a := range accounts {
+		if err := w.skipLost(ctx, a); err != nil {
+			w.end()
+			return err
+		}
+	}
 	return nil
 }
 

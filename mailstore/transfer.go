@@ -44,7 +44,7 @@ func (w *write) copyMessages(ctx context.Context, req transferRequest) (Transfer
 	return w.transfer(ctx, req, func(t transfer) []event.Event {
 		return []event.Event{&event.MessagesCopied{
 			Account: req.Account, Source: req.Mailbox, SourceUIDs: t.uids, Dest: t.dest.ID,
-			FirstUID: t.dest.UIDNext, Modseq: t.modseq, SaveDate: t.saveDate,
+			FirstUID: t.dest.FirstUID(), Modseq: t.modseq, SaveDate: t.saveDate,
 		}}
 	})
 }
@@ -54,13 +54,13 @@ func (w *write) moveMessages(ctx context.Context, req transferRequest) (Transfer
 		if t.dest.ID != req.Mailbox {
 			return []event.Event{&event.MessagesMoved{
 				Account: req.Account, Source: req.Mailbox, SourceUIDs: t.uids, Dest: t.dest.ID,
-				FirstUID: t.dest.UIDNext, Modseq: t.modseq, SaveDate: t.saveDate,
+				FirstUID: t.dest.FirstUID(), Modseq: t.modseq, SaveDate: t.saveDate,
 			}}
 		}
 		return []event.Event{ // a copy and the expunge of what was copied, as one unit
 			&event.MessagesCopied{
 				Account: req.Account, Source: req.Mailbox, SourceUIDs: t.uids, Dest: t.dest.ID,
-				FirstUID: t.dest.UIDNext, Modseq: t.modseq, SaveDate: t.saveDate,
+				FirstUID: t.dest.FirstUID(), Modseq: t.modseq, SaveDate: t.saveDate,
 			},
 			&event.MessagesExpunged{Account: req.Account, Mailbox: t.dest.ID, Modseq: t.modseq + 1, UIDs: t.uids},
 		}
@@ -86,7 +86,7 @@ func (w *write) transfer(ctx context.Context, req transferRequest, decide func(t
 	if err := w.commit(ctx, decide(t)...); err != nil {
 		return Transferred{}, err
 	}
-	return Transferred{UIDValidity: t.dest.UIDValidity, Source: t.uids, First: t.dest.UIDNext}, nil
+	return Transferred{UIDValidity: t.dest.UIDValidity, Source: t.uids, First: t.dest.FirstUID()}, nil
 }
 
 func (w *write) decideTransfer(req transferRequest) (transfer, error) {
@@ -107,7 +107,7 @@ func (w *write) decideTransfer(req transferRequest) (transfer, error) {
 	if _, err := keywords.clean(flags.Names(snap.Mailbox.Keywords)); err != nil {
 		return t, err
 	}
-	if uint64(t.dest.UIDNext)+uint64(t.uids.Len()) > lastUID {
+	if uint64(t.dest.FirstUID())+uint64(t.uids.Len()) > lastUID {
 		return t, fmt.Errorf("%w: mailbox %q has no UIDs left", ErrLimit, t.dest.Name)
 	}
 	t.modseq, t.saveDate = a.Modseq+1, w.now.Unix()

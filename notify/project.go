@@ -96,6 +96,7 @@ func (w *projection) entry(ev event.Event) (decided bool) {
 	case *event.AccountDeleted:
 		w.add(AccountDelete, e.Account).URI = serverURL(w.host, e.Account)
 	case *event.EpochStarted, *event.Checkpoint, *event.BodiesDropped, *event.AccountCreated, *event.CredentialSet, *event.AccountDisabled,
+		*event.NumbersSkipped,
 		*event.SpecialUseSet, *event.RecentTaken, *event.BodyChunk: // nothing that these events speak of
 	default:
 		return false

@@ -155,6 +155,9 @@ func (b *Box) applyLocked(c *state.Change, position eventlog.Position) {
 	if position <= b.from { // it was committed when the box was loaded, and published only now
 		return
 	}
+	if b.next.Deleted { // should it have come back, those who have it open have to open it anew
+		return
+	}
 	if c.Mailbox == nil {
 		b.next.Deleted = true
 		return

@@ -100,7 +100,9 @@ func TestEveryGoldenFileStillReads(t *testing.T) {
 	for _, path := range paths {
 		file := load(t, path)
 		seen[file.Kind] = true
-		got, err := json.Marshal(describe(t, decodeHex(t, file.CBOR)))
+		told := describe(t, decodeHex(t, file.CBOR))
+		forgetNew(told.Entry, file.Entry)
+		got, err := json.Marshal(told)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,6 +117,17 @@ func TestEveryGoldenFileStillReads(t *testing.T) {
 	for _, kind := range Kinds() {
 		if !seen[kind.String()] {
 			t.Errorf("no golden file of kind %s: add a sample and run the test with -add-golden", kind)
+		}
+	}
+}
+
+// forgetNew leaves out of an entry the fields that there were not when the file was written, if they say nothing.
+func forgetNew(told, file any) {
+	now, _ := told.(map[string]any)["event"].(map[string]any)
+	then, _ := file.(map[string]any)["event"].(map[string]any)
+	for name, v := range now {
+		if _, ok := then[name]; !ok && (v == "0" || v == "" || v == "false") {
+			delete(now, name)
 		}
 	}
 }

@@ -13,6 +13,7 @@ const (
 	KindCredentialSet   Kind = 17
 	KindAccountDisabled Kind = 18
 	KindAccountDeleted  Kind = 19
+	KindNumbersSkipped  Kind = 20
 
 	KindMailboxCreated  Kind = 32
 	KindMailboxRenamed  Kind = 33
@@ -84,14 +85,26 @@ type AccountDeleted struct {
 	Account string `cbor:"1,keyasint"`
 }
 
+// NumbersSkipped leaves out numbers that another future of this history may have given: what is given from here on lies above them.
+// UIDNEXT and HIGHESTMODSEQ of mailboxes stay what they are until then.
+type NumbersSkipped struct {
+	Account     string `cbor:"1,keyasint"`
+	Modseq      uint64 `cbor:"2,keyasint"` // the last one left out
+	UIDValidity uint32 `cbor:"3,keyasint"` // the last one left out
+	UIDs        uint32 `cbor:"4,keyasint"` // how many are left out in each mailbox, also in deleted ones
+	Epoch       uint64 `cbor:"5,keyasint"` // the first epoch of this history that the other future knows nothing of
+}
+
 // MailboxCreated makes an empty mailbox.
 type MailboxCreated struct {
 	Account     string    `cbor:"1,keyasint"`
 	Mailbox     MailboxID `cbor:"2,keyasint"`
 	Name        string    `cbor:"3,keyasint"` // UTF-8, levels separated by "/", "INBOX" in capitals
-	UIDValidity uint32    `cbor:"4,keyasint"` // above every UIDVALIDITY the account ever had
+	UIDValidity uint32    `cbor:"4,keyasint"` // above every UIDVALIDITY the account ever had, unless UIDNext is set
 	Modseq      uint64    `cbor:"5,keyasint"`
 	SpecialUse  []string  `cbor:"6,keyasint,omitempty"` // attributes of RFC 6154, as "\Sent"
+	// UIDNext says that a deleted mailbox comes back under its id and UIDVALIDITY: lower UIDs may have been given in it.
+	UIDNext uint32 `cbor:"7,keyasint,omitempty"`
 }
 
 // MailboxRenamed gives new names to a mailbox and all that is below it, in one event.

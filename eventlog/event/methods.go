@@ -24,6 +24,9 @@ func (*AccountDisabled) Kind() Kind { return KindAccountDisabled }
 func (*AccountDeleted) Kind() Kind { return KindAccountDeleted }
 
 // Kind implements Event.
+func (*NumbersSkipped) Kind() Kind { return KindNumbersSkipped }
+
+// Kind implements Event.
 func (*MailboxCreated) Kind() Kind { return KindMailboxCreated }
 
 // Kind implements Event.
@@ -81,6 +84,9 @@ func (e *AccountDisabled) AccountName() string { return e.Account }
 func (e *AccountDeleted) AccountName() string { return e.Account }
 
 // AccountName implements Event.
+func (e *NumbersSkipped) AccountName() string { return e.Account }
+
+// AccountName implements Event.
 func (e *MailboxCreated) AccountName() string { return e.Account }
 
 // AccountName implements Event.
@@ -123,6 +129,7 @@ func (*AccountCreated) isEvent()   {}
 func (*CredentialSet) isEvent()    {}
 func (*AccountDisabled) isEvent()  {}
 func (*AccountDeleted) isEvent()   {}
+func (*NumbersSkipped) isEvent()   {}
 func (*MailboxCreated) isEvent()   {}
 func (*MailboxRenamed) isEvent()   {}
 func (*MailboxDeleted) isEvent()   {}
@@ -153,6 +160,8 @@ func newEvent(k Kind) Event {
 		return new(AccountDisabled)
 	case KindAccountDeleted:
 		return new(AccountDeleted)
+	case KindNumbersSkipped:
+		return new(NumbersSkipped)
 	case KindMailboxCreated:
 		return new(MailboxCreated)
 	case KindMailboxRenamed:
@@ -191,6 +200,7 @@ func Kinds() []Kind {
 		KindCredentialSet,
 		KindAccountDisabled,
 		KindAccountDeleted,
+		KindNumbersSkipped,
 		KindMailboxCreated,
 		KindMailboxRenamed,
 		KindMailboxDeleted,
@@ -223,6 +233,8 @@ func (k Kind) String() string {
 		return "AccountDisabled"
 	case KindAccountDeleted:
 		return "AccountDeleted"
+	case KindNumbersSkipped:
+		return "NumbersSkipped"
 	case KindMailboxCreated:
 		return "MailboxCreated"
 	case KindMailboxRenamed:

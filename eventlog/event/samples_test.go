@@ -24,6 +24,8 @@ func samples() map[string]Entry {
 		"AccountDeleted":           &AccountDeleted{Account: "anna"},
 		"MailboxCreated":           &MailboxCreated{Account: "anna", Mailbox: inbox, Name: "INBOX", UIDValidity: 1709208000, Modseq: 1},
 		"MailboxCreated-sent":      &MailboxCreated{Account: "anna", Mailbox: archive, Name: "Entwürfe", UIDValidity: 1709208001, Modseq: 2, SpecialUse: []string{`\Drafts`}},
+		"MailboxCreated-again":     &MailboxCreated{Account: "anna", Mailbox: archive, Name: "Old", UIDValidity: 1709208001, Modseq: 20, UIDNext: 40},
+		"NumbersSkipped":           &NumbersSkipped{Account: "anna", Modseq: 1 << 33, UIDValidity: 1709300000, UIDs: 1 << 22, Epoch: 8},
 		"MailboxRenamed":           &MailboxRenamed{Account: "anna", Modseq: 9, Renames: []Rename{{archive, "Old"}, {inbox, "Old/In"}}},
 		"MailboxDeleted":           &MailboxDeleted{Account: "anna", Mailbox: archive, Modseq: 10},
 		"SubscriptionSet":          &SubscriptionSet{Account: "anna", Name: "Lists/ietf", Subscribed: true, Modseq: 11},

@@ -24,6 +24,8 @@ func Validate(ev Event) error {
 		return account(e.Account)
 	case *AccountDeleted:
 		return account(e.Account)
+	case *NumbersSkipped:
+		return errors.Join(account(e.Account), modseq(e.Modseq), check(e.Epoch > 0, "no epoch"))
 	case *MailboxCreated:
 		return errors.Join(account(e.Account), name(e.Name), mailbox(e.Mailbox), modseq(e.Modseq), check(e.UIDValidity > 0, "no UIDVALIDITY"))
 	case *MailboxRenamed:

@@ -31,6 +31,8 @@ type layout struct {
 	Bases map[int]base `json:"bases,omitempty"`
 	// Fetched are replicas that are complete beside the ones in use, and take their places at the next start, by shard.
 	Fetched map[int]fetched `json:"fetched,omitempty"`
+	// Recovered are the first epochs after a recovery from an archive, by shard: what was not in it may have given numbers.
+	Recovered map[int]uint64 `json:"recovered,omitempty"`
 	// Salvage are the directories of what was set aside and is not carried over yet, by shard.
 	Salvage map[int]string `json:"salvage,omitempty"`
 }

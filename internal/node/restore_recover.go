@@ -51,6 +51,7 @@ type recovery struct {
 	plan  recovering
 	conn  *jslog.Conn
 	bases map[int]base
+	epoch map[int]uint64 // the first one after the recovery, by shard
 	res   control.RecoverResult
 }
 
@@ -58,7 +59,7 @@ type recovery struct {
 // that was archived. A recovery that was interrupted goes on when it is run again. Until it is complete the directory holds no layout, so
 // that no server opens it.
 func Recover(ctx context.Context, opts RecoverOptions) (control.RecoverResult, error) {
-	r := &recovery{opts: opts, bases: map[int]base{}, res: control.RecoverResult{Data: opts.Data, Shards: []control.RecoveredShard{}}}
+	r := &recovery{opts: opts, bases: map[int]base{}, epoch: map[int]uint64{}, res: control.RecoverResult{Data: opts.Data, Shards: []control.RecoveredShard{}}}
 	begin := time.Now()
 	err := r.run(ctx)
 	r.res.Seconds = time.Since(begin).Seconds()
@@ -247,6 +248,7 @@ func (r *recovery) recovered(rep *replica.Replica, one control.RecoveredShard) e
 	}
 	one.Position, one.Mailboxes, one.Messages, one.Digest = uint64(rep.Applied().Position), totals.Mailboxes, totals.Messages, digestText(totals.Digest)
 	r.res.Shards = append(r.res.Shards, one)
+	r.epoch[one.Shard] = totals.Epoch + 1
 	return nil
 }
 
@@ -280,7 +282,7 @@ func (r *recovery) openLog(ctx context.Context, number int, after eventlog.State
 
 // finish makes the directory one that a server opens.
 func (r *recovery) finish() error {
-	l := &layout{Format: layoutFormat, Shards: r.arch.Shards(), Created: time.Now().UTC().Truncate(time.Second), LogsMade: true, Bases: r.bases}
+	l := &layout{Format: layoutFormat, Shards: r.arch.Shards(), Created: time.Now().UTC().Truncate(time.Second), LogsMade: true, Bases: r.bases, Recovered: r.epoch}
 	if err := l.write(r.opts.Data); err != nil {
 		return err
 	}

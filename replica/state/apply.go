@@ -59,6 +59,8 @@ func (w *work) apply(ev event.Event) error {
 		return w.accountDisabled(e)
 	case *event.AccountDeleted:
 		return w.accountDeleted(e)
+	case *event.NumbersSkipped:
+		return w.numbersSkipped(e)
 	case *event.MailboxCreated:
 		return w.mailboxCreated(e)
 	case *event.MailboxRenamed:

@@ -17,10 +17,14 @@ func (w *work) mailboxCreated(e *event.MailboxCreated) error {
 	if old != nil {
 		return fmt.Errorf("%w: mailbox id %s is in use", ErrDiverged, e.Mailbox)
 	}
-	if e.UIDValidity <= w.account.UIDValidity {
+	if e.UIDNext > 0 {
+		if err := w.exhume(e); err != nil {
+			return err
+		}
+	} else if e.UIDValidity <= w.account.UIDValidity {
 		return fmt.Errorf("%w: UIDVALIDITY %d after %d", ErrDiverged, e.UIDValidity, w.account.UIDValidity)
 	}
-	w.account.UIDValidity = e.UIDValidity
+	w.account.UIDValidity = max(w.account.UIDValidity, e.UIDValidity)
 	w.account.Mailboxes++
 	w.totals.Mailboxes++
 	b := &box{pages: map[uint32]*keptPage{}}
@@ -30,7 +34,27 @@ func (w *work) mailboxCreated(e *event.MailboxCreated) error {
 	}
 	w.boxes[e.Mailbox] = b
 	w.touch(b)
+	if e.UIDNext > 1 { // whoever knew the mailbox is told that all he knew is gone
+		b.row.UIDNext, b.row.RecentUID = e.UIDNext, e.UIDNext-1
+		if err := w.set(keyTombstone(e.Mailbox, e.Modseq), event.UIDSet{{First: 1, Last: e.UIDNext - 1}}); err != nil {
+			return err
+		}
+	}
 	return w.setName(e.Account, e.Name, e.Mailbox)
+}
+
+// exhume checks what an event claims of a mailbox that comes back. A mailbox that was deleted before graves were kept has none: then there is
+// nothing to check against.
+func (w *work) exhume(e *event.MailboxCreated) error {
+	g, err := GetGrave(w.tx, e.Account, e.Mailbox)
+	if g == nil || err != nil {
+		return err
+	}
+	if e.UIDValidity != g.UIDValidity || e.UIDNext < g.UIDNext {
+		return fmt.Errorf("%w: mailbox %s comes back with UIDVALIDITY %d and UIDNEXT %d, where it was %d and %d",
+			ErrDiverged, e.Mailbox, e.UIDValidity, e.UIDNext, g.UIDValidity, g.UIDNext)
+	}
+	return w.tx.Delete(keyNamed(tableGrave, e.Account, string(e.Mailbox[:])))
 }
 
 // setName enters a name in the tree; it must be free.
@@ -95,6 +119,10 @@ func (w *work) dropMailbox(b *touch) error {
 		return err
 	}
 	if err := w.tx.Delete(keyNamed(tableName, b.row.Account, b.row.Name)); err != nil {
+		return err
+	}
+	grave := &Grave{UIDValidity: b.row.UIDValidity, UIDNext: b.row.FirstUID()}
+	if err := w.set(keyNamed(tableGrave, b.row.Account, string(b.row.ID[:])), grave); err != nil {
 		return err
 	}
 	for _, table := range []byte{tablePage, tableMessage, tableTombstone} {

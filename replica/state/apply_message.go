@@ -103,10 +103,10 @@ func (w *work) messagesAppended(e *event.MessagesAppended) error {
 
 // add puts a message at the end of a mailbox.
 func (w *work) add(b *touch, m *Message, flags Flags) error {
-	if m.UID < b.row.UIDNext || m.UID == 1<<32-1 {
-		return fmt.Errorf("%w: UID %d in mailbox %s, whose UIDNEXT is %d", ErrDiverged, m.UID, b.row.ID, b.row.UIDNext)
+	if m.UID < b.row.FirstUID() || m.UID == 1<<32-1 {
+		return fmt.Errorf("%w: UID %d in mailbox %s, where the next is %d", ErrDiverged, m.UID, b.row.ID, b.row.FirstUID())
 	}
-	b.row.UIDNext = m.UID + 1
+	b.row.UIDNext, b.row.UIDFloor = m.UID+1, 0
 	l := Live{UID: m.UID, Modseq: b.row.HighestModseq, Flags: flags}
 	p, err := w.page(b.box, PageOf(m.UID))
 	if err != nil {

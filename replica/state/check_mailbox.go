@@ -50,6 +50,9 @@ func (b *boxCheck) account() error {
 	if err == nil && (named == nil || named.ID != b.row.ID) {
 		b.violation("name", 0, "its name does not lead to it")
 	}
+	if b.row.UIDFloor > 0 && b.row.UIDFloor <= b.row.UIDNext {
+		b.violation("uidnext", 0, "UIDNEXT %d, and UIDs up to %d left out", b.row.UIDNext, b.row.UIDFloor)
+	}
 	if b.row.UIDNext == 0 || b.row.RecentUID >= b.row.UIDNext {
 		b.violation("uidnext", 0, "UIDNEXT %d, recent up to %d", b.row.UIDNext, b.row.RecentUID)
 	}

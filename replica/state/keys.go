@@ -14,6 +14,7 @@ import (
 //	S <account> 00 <name>        subscription (one byte, 1)
 //	M <mailbox id>               Mailbox
 //	f <mailbox id> <page>        Page
+//	g <account> 00 <mailbox id>  Grave
 //	m <mailbox id> <uid>         Message
 //	x <mailbox id> <modseq>      tombstones: event.UIDSet
 //	b <guid>                     Body
@@ -24,6 +25,7 @@ const (
 	tableName         = 'N'
 	tableSubscription = 'S'
 	tableMailbox      = 'M'
+	tableGrave        = 'g'
 	tablePage         = 'f'
 	tableMessage      = 'm'
 	tableTombstone    = 'x'

@@ -24,6 +24,21 @@ func GetMailbox(r Reader, id event.MailboxID) (*Mailbox, error) {
 	return getRow[Mailbox](r, keyMailbox(id))
 }
 
+// GetGrave reads what is kept of a deleted mailbox; nil when there is nothing: it never was, is there, or was deleted before graves were kept.
+func GetGrave(r Reader, account string, id event.MailboxID) (*Grave, error) {
+	return getRow[Grave](r, keyNamed(tableGrave, account, string(id[:])))
+}
+
+// ScanGraves yields what is kept of an account's deleted mailboxes, in order of their ids.
+func ScanGraves(r Reader, account string, fn func(event.MailboxID, *Grave) (bool, error)) error {
+	prefix := keyNamed(tableGrave, account, "")
+	return scanRows(prefix, r, func(k []byte, g *Grave) (bool, error) {
+		var id event.MailboxID
+		copy(id[:], k[len(prefix):])
+		return fn(id, g)
+	})
+}
+
 // LookupMailbox finds a mailbox by its exact name; nil when there is none.
 func LookupMailbox(r Reader, account, name string) (*Mailbox, error) {
 	v, err := r.Get(keyNamed(tableName, account, name))

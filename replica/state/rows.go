@@ -21,6 +21,33 @@ type Account struct {
 	UIDValidity uint32           `cbor:"6,keyasint,omitempty"` // the last UIDVALIDITY given to a mailbox of the account
 	Mailboxes   uint32           `cbor:"7,keyasint,omitempty"`
 	Created     int64            `cbor:"8,keyasint,omitempty"` // microseconds since 1970
+	Skipped     []Skipped        `cbor:"9,keyasint,omitempty"` // ascending, maxSkipped at most
+}
+
+// Skipped are modseqs that were never given in this history: After < modseq ≤ UpTo. A client that knows one has it from another future of the
+// account, in which its mailboxes became something else.
+type Skipped struct {
+	_     struct{} `cbor:",toarray"`
+	After uint64
+	UpTo  uint64
+	Epoch uint64 // the first one of this history that the other future knows nothing of
+}
+
+// Knows says whether a modseq that a client shows can be of this history.
+func (a *Account) Knows(modseq uint64) bool {
+	for _, s := range a.Skipped {
+		if s.After < modseq && modseq <= s.UpTo {
+			return false
+		}
+	}
+	return true
+}
+
+// Grave is the row of a mailbox that was deleted: what has to be known should it come back.
+type Grave struct {
+	_           struct{} `cbor:",toarray"`
+	UIDValidity uint32
+	UIDNext     uint32 // the lowest UID that was never given in it
 }
 
 // Mailbox is the row of a mailbox with its summary.
@@ -41,7 +68,11 @@ type Mailbox struct {
 	Digest        uint64          `cbor:"14,keyasint,omitempty"` // of the live messages
 	TombstoneFrom uint64          `cbor:"15,keyasint,omitempty"` // tombstones are complete above this modseq
 	CreatedModseq uint64          `cbor:"16,keyasint,omitempty"`
+	UIDFloor      uint32          `cbor:"17,keyasint,omitempty"` // above UIDNext: UIDs below it may not be given
 }
+
+// FirstUID is the lowest UID that can be given next. It is UIDNext, unless numbers have to be left out.
+func (m *Mailbox) FirstUID() uint32 { return max(m.UIDNext, m.UIDFloor) }
 
 // Message is the part of a message that never changes.
 type Message struct {

@@ -32,12 +32,15 @@ type account struct {
 	Created                int64
 	Subscribed             []string
 	Boxes                  []mailbox
+	Skipped                []state.Skipped
+	Graves                 map[event.MailboxID]state.Grave
 }
 
 type mailbox struct {
 	ID                             event.MailboxID
 	Name                           string
 	UIDValidity, UIDNext, Recent   uint32
+	UIDFloor                       uint32
 	Modseq, Created, TombstoneFrom uint64
 	SpecialUse, Keywords           []string
 	Messages, Unseen, Deleted      uint32
@@ -99,7 +102,12 @@ func (m *Model) shown() *shown {
 		a := m.Accounts[name]
 		row := account{
 			Name: name, Credential: a.Credential, Disabled: a.Disabled, Deleted: a.Deleted, Modseq: a.Modseq, UIDValidity: a.UIDValidity,
-			Created: a.Created, Subscribed: slices.Sorted(maps.Keys(a.Subscribed)),
+			Created: a.Created, Subscribed: slices.Sorted(maps.Keys(a.Subscribed)), Skipped: a.Skipped, Graves: map[event.MailboxID]state.Grave{},
+		}
+		for id, b := range m.Graves {
+			if b.Account == name {
+				row.Graves[id] = state.Grave{UIDValidity: b.UIDValidity, UIDNext: b.FirstUID()}
+			}
 		}
 		for _, b := range m.boxesOf(name) {
 			row.Mailboxes++
@@ -129,7 +137,7 @@ func (m *Model) boxesOf(account string) []*Mailbox {
 
 func (m *Model) shownBox(b *Mailbox) mailbox {
 	s := mailbox{
-		ID: b.ID, Name: b.Name, UIDValidity: b.UIDValidity, UIDNext: b.UIDNext, Recent: b.Recent, Modseq: b.Modseq, Created: b.Created,
+		ID: b.ID, Name: b.Name, UIDValidity: b.UIDValidity, UIDNext: b.UIDNext, UIDFloor: b.UIDFloor, Recent: b.Recent, Modseq: b.Modseq, Created: b.Created,
 		TombstoneFrom: b.Created, SpecialUse: b.SpecialUse, Keywords: b.Keywords, Messages: uint32(len(b.Messages)),
 		Tombstones: map[uint64]string{},
 	}
@@ -166,7 +174,11 @@ func read(r state.Reader) (*shown, error) {
 	for _, a := range rows {
 		row := account{
 			Name: a.Name, Credential: a.Credential, Disabled: a.Disabled, Deleted: a.Deleted, Modseq: a.Modseq, UIDValidity: a.UIDValidity,
-			Mailboxes: a.Mailboxes, Created: a.Created,
+			Mailboxes: a.Mailboxes, Created: a.Created, Skipped: a.Skipped, Graves: map[event.MailboxID]state.Grave{},
+		}
+		err := state.ScanGraves(r, a.Name, func(id event.MailboxID, g *state.Grave) (bool, error) { row.Graves[id] = *g; return true, nil })
+		if err != nil {
+			return nil, err
 		}
 		if row.Subscribed, err = state.Subscriptions(r, a.Name); err != nil {
 			return nil, err
@@ -189,7 +201,7 @@ func read(r state.Reader) (*shown, error) {
 
 func readBox(r state.Reader, b *state.Mailbox) (mailbox, error) {
 	s := mailbox{
-		ID: b.ID, Name: b.Name, UIDValidity: b.UIDValidity, UIDNext: b.UIDNext, Recent: b.RecentUID, Modseq: b.HighestModseq,
+		ID: b.ID, Name: b.Name, UIDValidity: b.UIDValidity, UIDNext: b.UIDNext, UIDFloor: b.UIDFloor, Recent: b.RecentUID, Modseq: b.HighestModseq,
 		Created: b.CreatedModseq, TombstoneFrom: b.TombstoneFrom, SpecialUse: b.SpecialUse, Keywords: b.Keywords, Messages: b.Messages,
 		Unseen: b.Unseen, Deleted: b.Deleted, Size: b.Size, Tombstones: map[uint64]string{},
 	}

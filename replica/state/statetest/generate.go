@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -65,9 +66,38 @@ func (h *History) mailboxCreated() event.Event {
 	if h.Model.byName(a.Name, name) != nil {
 		return nil
 	}
+	if h.rnd.IntN(3) == 0 {
+		if e := h.mailboxAgain(a, name); e != nil {
+			return e
+		}
+	}
 	return &event.MailboxCreated{
 		Account: a.Name, Mailbox: h.newID(), Name: name, UIDValidity: a.UIDValidity + 1 + uint32(h.rnd.IntN(3)), Modseq: h.modseq(a),
 		SpecialUse: h.uses(),
+	}
+}
+
+// mailboxAgain makes a deleted mailbox come back, nil when there is none that is small enough for the model.
+func (h *History) mailboxAgain(a *Account, name string) event.Event {
+	for _, id := range slices.SortedFunc(maps.Keys(h.Model.Graves), func(x, y event.MailboxID) int { return bytes.Compare(x[:], y[:]) }) {
+		if b := h.Model.Graves[id]; b.Account == a.Name && b.FirstUID() < 10_000 {
+			return &event.MailboxCreated{
+				Account: a.Name, Mailbox: id, Name: name, UIDValidity: b.UIDValidity, UIDNext: b.FirstUID() + uint32(h.rnd.IntN(2)), Modseq: h.modseq(a),
+				SpecialUse: h.uses(),
+			}
+		}
+	}
+	return nil
+}
+
+func (h *History) numbersSkipped() event.Event {
+	a := h.account()
+	if a == nil {
+		return nil
+	}
+	return &event.NumbersSkipped{
+		Account: a.Name, Modseq: h.modseq(a) + uint64(h.rnd.IntN(1000)), UIDValidity: a.UIDValidity + uint32(h.rnd.IntN(5)), UIDs: uint32(h.rnd.IntN(300)),
+		Epoch: h.Model.Epoch,
 	}
 }
 
@@ -237,7 +267,7 @@ func (h *History) messagesAppended() event.Event {
 		return nil
 	}
 	e := &event.MessagesAppended{Account: b.Account, Mailbox: b.ID, Modseq: h.modseq(h.accountOf(b))}
-	uid := b.UIDNext
+	uid := b.FirstUID()
 	for range 1 + h.rnd.IntN(4) {
 		uid += uint32([]int{0, 0, 0, 0, 0, 1, 150}[h.rnd.IntN(7)])
 		e.Messages = append(e.Messages, event.Message{
@@ -273,7 +303,7 @@ func (h *History) messagesCopied() event.Event {
 		return nil
 	}
 	return &event.MessagesCopied{
-		Account: dest.Account, Source: source.ID, SourceUIDs: uids, Dest: dest.ID, FirstUID: dest.UIDNext + uint32(h.rnd.IntN(4)/3),
+		Account: dest.Account, Source: source.ID, SourceUIDs: uids, Dest: dest.ID, FirstUID: dest.FirstUID() + uint32(h.rnd.IntN(4)/3),
 		Modseq: h.modseq(h.accountOf(dest)), SaveDate: 1709208000 + h.count,
 	}
 }
@@ -289,7 +319,7 @@ func (h *History) messagesMoved() event.Event {
 		return nil
 	}
 	return &event.MessagesMoved{
-		Account: dest.Account, Source: source.ID, SourceUIDs: uids, Dest: dest.ID, FirstUID: dest.UIDNext + uint32(h.rnd.IntN(4)/3),
+		Account: dest.Account, Source: source.ID, SourceUIDs: uids, Dest: dest.ID, FirstUID: dest.FirstUID() + uint32(h.rnd.IntN(4)/3),
 		Modseq: h.modseq(h.accountOf(dest)), SaveDate: 1709208000 + h.count,
 	}
 }

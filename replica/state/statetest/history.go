@@ -92,7 +92,7 @@ func (h *History) entry(ev event.Event) event.Entry {
 // kinds is how often each kind is tried, out of their sum.
 var kinds = map[event.Kind]int{
 	event.KindEpochStarted: 1, event.KindCheckpoint: 3, event.KindBodiesDropped: 2,
-	event.KindAccountCreated: 3, event.KindCredentialSet: 1, event.KindAccountDisabled: 1, event.KindAccountDeleted: 1,
+	event.KindAccountCreated: 3, event.KindCredentialSet: 1, event.KindAccountDisabled: 1, event.KindAccountDeleted: 1, event.KindNumbersSkipped: 1,
 	event.KindMailboxCreated: 8, event.KindMailboxRenamed: 4, event.KindMailboxDeleted: 2, event.KindSubscriptionSet: 4,
 	event.KindSpecialUseSet: 2, event.KindRecentTaken: 3,
 	event.KindBodyChunk: 14, event.KindMessagesAppended: 22, event.KindMessagesCopied: 8, event.KindMessagesMoved: 8,
@@ -143,6 +143,7 @@ func (h *History) make(k event.Kind) event.Event {
 		event.KindCredentialSet:    h.credentialSet,
 		event.KindAccountDisabled:  h.accountDisabled,
 		event.KindAccountDeleted:   h.accountDeleted,
+		event.KindNumbersSkipped:   h.numbersSkipped,
 		event.KindMailboxCreated:   h.mailboxCreated,
 		event.KindMailboxRenamed:   h.mailboxRenamed,
 		event.KindMailboxDeleted:   h.mailboxDeleted,

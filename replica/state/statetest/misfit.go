@@ -72,12 +72,25 @@ func (h *History) accountMisfits(a *Account) []Misfit {
 		{"mailbox that is not there", &event.MailboxRenamed{Account: a.Name, Modseq: a.Modseq + 1, Renames: []event.Rename{{Mailbox: fresh, Name: "new"}}}},
 	}
 	if a.UIDValidity > 0 {
+		list = append(list, Misfit{"UIDVALIDITY that was", &event.NumbersSkipped{Account: a.Name, Modseq: a.Modseq + 1, UIDValidity: a.UIDValidity - 1}})
 		list = append(list, Misfit{"UIDVALIDITY that was", &event.MailboxCreated{
 			Account: a.Name, Mailbox: fresh, Name: "new", UIDValidity: a.UIDValidity, Modseq: a.Modseq + 1,
 		}})
 	}
+	for id, b := range h.Model.Graves {
+		again := func(validity, next uint32) *event.MailboxCreated {
+			return &event.MailboxCreated{Account: a.Name, Mailbox: id, Name: "new", UIDValidity: validity, Modseq: a.Modseq + 1, UIDNext: next}
+		}
+		if b.Account == a.Name {
+			list = append(list, Misfit{"UIDVALIDITY of another mailbox", again(b.UIDValidity+1, b.FirstUID())})
+		}
+		if b.Account == a.Name && b.FirstUID() > 1 {
+			list = append(list, Misfit{"UIDNEXT that was", again(b.UIDValidity, b.FirstUID()-1)})
+		}
+	}
 	if a.Modseq > 0 {
 		list = append(list,
+			Misfit{"modseq that was", &event.NumbersSkipped{Account: a.Name, Modseq: a.Modseq, UIDValidity: a.UIDValidity}},
 			Misfit{"modseq that was", &event.SubscriptionSet{Account: a.Name, Name: "a", Modseq: a.Modseq}},
 			Misfit{"modseq that was", &event.MailboxCreated{Account: a.Name, Mailbox: fresh, Name: "new", UIDValidity: a.UIDValidity + 1, Modseq: a.Modseq}},
 		)
@@ -176,6 +189,9 @@ func (h *History) messageMisfits(b *Mailbox) []Misfit {
 			Misfit{"unknown system flag", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, Messages: one(event.Message{UID: b.UIDNext, Flags: []string{`\Unheard`}})}},
 			Misfit{"too many keywords", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, Messages: one(event.Message{UID: b.UIDNext, Flags: manyKeywords()})}},
 		)
+		if b.FirstUID() > b.UIDNext {
+			list = append(list, Misfit{"UID that is left out", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, Messages: one(event.Message{UID: b.FirstUID() - 1})}})
+		}
 		if b.UIDNext > 1 {
 			list = append(list, Misfit{"UID that was", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, Messages: one(event.Message{UID: b.UIDNext - 1})}})
 		}

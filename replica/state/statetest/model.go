@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"angarium/eventlog/event"
+	"angarium/replica/state"
 )
 
 // Model is a shard's state as package event describes it.
@@ -14,7 +15,8 @@ type Model struct {
 	Accounts  map[string]*Account
 	Mailboxes map[event.MailboxID]*Mailbox
 	Bodies    map[event.GUID]*Body
-	Uploads   map[event.GUID]*Body // begun and not complete
+	Uploads   map[event.GUID]*Body         // begun and not complete
+	Graves    map[event.MailboxID]*Mailbox // deleted mailboxes that have not come back
 }
 
 // Account is an account of the model, also one that was deleted.
@@ -27,6 +29,7 @@ type Account struct {
 	UIDValidity uint32 // the highest one ever
 	Created     int64
 	Subscribed  map[string]bool
+	Skipped     []state.Skipped
 }
 
 // Mailbox is a mailbox of the model.
@@ -36,6 +39,7 @@ type Mailbox struct {
 	Name        string
 	UIDValidity uint32
 	UIDNext     uint32
+	UIDFloor    uint32
 	Modseq      uint64 // HIGHESTMODSEQ
 	Created     uint64 // modseq of its creation
 	Recent      uint32
@@ -68,7 +72,7 @@ type Body struct {
 func NewModel() *Model {
 	return &Model{
 		Accounts: map[string]*Account{}, Mailboxes: map[event.MailboxID]*Mailbox{},
-		Bodies: map[event.GUID]*Body{}, Uploads: map[event.GUID]*Body{},
+		Bodies: map[event.GUID]*Body{}, Uploads: map[event.GUID]*Body{}, Graves: map[event.MailboxID]*Mailbox{},
 	}
 }
 
@@ -94,7 +98,7 @@ func (m *Model) Apply(entry event.Entry) {
 		a.Deleted, a.Disabled, a.Credential, a.Subscribed = true, false, event.Credential{}, nil
 		for id, b := range m.Mailboxes {
 			if b.Account == e.Account {
-				delete(m.Mailboxes, id)
+				m.bury(id)
 			}
 		}
 	case *event.BodiesDropped:
@@ -113,11 +117,18 @@ func (m *Model) applyToMailbox(ev event.Event) {
 	switch e := ev.(type) {
 	case *event.MailboxCreated:
 		a := m.at(e.Account, e.Modseq)
-		a.UIDValidity = e.UIDValidity
+		a.UIDValidity = max(a.UIDValidity, e.UIDValidity)
+		delete(m.Graves, e.Mailbox)
 		m.Mailboxes[e.Mailbox] = &Mailbox{
-			ID: e.Mailbox, Account: e.Account, Name: e.Name, UIDValidity: e.UIDValidity, UIDNext: 1, Modseq: e.Modseq, Created: e.Modseq,
+			ID: e.Mailbox, Account: e.Account, Name: e.Name, UIDValidity: e.UIDValidity, UIDNext: max(e.UIDNext, 1), Modseq: e.Modseq, Created: e.Modseq,
 			SpecialUse: e.SpecialUse, Tombstones: map[uint64][]uint32{},
 		}
+		for uid := uint32(1); uid < e.UIDNext; uid++ {
+			b := m.Mailboxes[e.Mailbox]
+			b.Tombstones[e.Modseq], b.Recent = append(b.Tombstones[e.Modseq], uid), uid
+		}
+	case *event.NumbersSkipped:
+		m.skip(e)
 	case *event.MailboxRenamed:
 		m.at(e.Account, e.Modseq)
 		for _, r := range e.Renames {
@@ -126,7 +137,7 @@ func (m *Model) applyToMailbox(ev event.Event) {
 		}
 	case *event.MailboxDeleted:
 		m.at(e.Account, e.Modseq)
-		delete(m.Mailboxes, e.Mailbox)
+		m.bury(e.Mailbox)
 	case *event.SubscriptionSet:
 		a := m.at(e.Account, e.Modseq)
 		delete(a.Subscribed, e.Name)
@@ -193,6 +204,30 @@ func (m *Model) chunk(e *event.BodyChunk) {
 	}
 }
 
+func (m *Model) bury(id event.MailboxID) {
+	m.Graves[id] = m.Mailboxes[id]
+	delete(m.Mailboxes, id)
+}
+
+func (m *Model) skip(e *event.NumbersSkipped) {
+	a := m.Accounts[e.Account]
+	a.Skipped = append(a.Skipped, state.Skipped{After: a.Modseq, UpTo: e.Modseq, Epoch: e.Epoch})
+	if n := len(a.Skipped); n > 16 {
+		a.Skipped = append([]state.Skipped{{After: a.Skipped[0].After, UpTo: a.Skipped[1].UpTo, Epoch: a.Skipped[1].Epoch}}, a.Skipped[2:]...)
+	}
+	a.Modseq, a.UIDValidity = e.Modseq, e.UIDValidity
+	for _, list := range []map[event.MailboxID]*Mailbox{m.Mailboxes, m.Graves} {
+		for _, b := range list {
+			if b.Account == e.Account && e.UIDs > 0 {
+				b.UIDFloor = max(b.UIDNext, b.UIDFloor) + e.UIDs
+			}
+		}
+	}
+}
+
+// FirstUID is the lowest UID that can be given next.
+func (b *Mailbox) FirstUID() uint32 { return max(b.UIDNext, b.UIDFloor) }
+
 func (m *Model) at(account string, modseq uint64) *Account {
 	a := m.Accounts[account]
 	a.Modseq = modseq
@@ -224,7 +259,7 @@ func (m *Model) copy(source event.MailboxID, uids event.UIDSet, dest *Mailbox, f
 func (b *Mailbox) add(n *Message) {
 	n.Modseq = b.Modseq
 	b.Messages = append(b.Messages, n)
-	b.UIDNext = n.UID + 1
+	b.UIDNext, b.UIDFloor = n.UID+1, 0
 }
 
 func (b *Mailbox) expunge(uids event.UIDSet) {
