@@ -114,7 +114,11 @@ func (s *session) writeVanishedEarlier(gone event.UIDSet) {
 // vanished gives the UIDs of known that were expunged after a modseq. When the mailbox does not remember that far back, it is
 // all that are not there, but for those up to matched, about which the client is up to date (RFC 7162, section 3.2.5.2).
 func (b *selected) vanished(since uint64, known event.UIDSet, matched uint32) (event.UIDSet, error) {
-	known = intersectUIDs(known, event.UIDSet{{First: 1, Last: max(b.snap.Mailbox.FirstUID()-1, 1)}})
+	given, err := b.mb.LastGiven()
+	if err != nil {
+		return nil, err
+	}
+	known = intersectUIDs(known, event.UIDSet{{First: 1, Last: max(given, 1)}})
 	var ranges []event.UIDRange
 	complete, err := b.mb.Vanished(since, func(u event.UIDSet) (bool, error) {
 		ranges = append(ranges, u...)

@@ -53,7 +53,9 @@ func newTestServerOn(t testing.TB, env *storetest.Env, change ...func(*Options))
 		t.Fatal(err)
 	}
 	ts := &testServer{Server: srv, env: env}
-	ts.account(t, "ann")
+	if _, err := env.Store.Account(context.Background(), "ann"); errors.Is(err, mailstore.ErrNoAccount) {
+		ts.account(t, "ann")
+	}
 	ts.addr = ts.listen(t, false)
 	return ts
 }

@@ -134,6 +134,11 @@ var writeSteps = []writeStep{
 		uids, modseq, err := b.Expunge(ctx, nil)
 		return []any{uids.String(), modseq}, err
 	})},
+	{"KeepRecent", "recent", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
+		b.TakeRecent(b.Snapshot())
+		err := b.KeepRecent(ctx)
+		return b.Snapshot().Mailbox.RecentUID, err
+	})},
 	{"Append", "append", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
 		b, err := s.Prepare([]byte("Subject: to be removed\r\n\r\n"))
 		if err != nil {
@@ -145,11 +150,6 @@ var writeSteps = []writeStep{
 	{"Remove", "expunge", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
 		uids, modseq, err := b.Remove(ctx, event.UIDSet{{First: 1, Last: 1000}})
 		return []any{uids.String(), modseq}, err
-	})},
-	{"KeepRecent", "recent", inBox(func(ctx context.Context, b *mailstore.Mailbox) (any, error) {
-		b.TakeRecent(b.Snapshot())
-		err := b.KeepRecent(ctx)
-		return b.Snapshot().Mailbox.RecentUID, err
 	})},
 	{"Subscribe", "mailbox.subscribe", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
 		return nil, s.Subscribe(ctx, ann, "ann", "inbox", true)

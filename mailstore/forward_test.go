@@ -25,7 +25,7 @@ import (
 
 // notForwarded are the exported methods that do not write, or that only the primary does.
 var notForwarded = strings.Fields(`Account Accounts Checkpoint DropBodies Freeze KnownBody Mailbox Mailboxes MaxMessage Open Prepare Recipient Serve Subscriptions WatchAccount
-	Records Body Changed Close ID Knows Message Messages Snapshot TakeRecent Vanished`)
+	Records Body Changed Close ID Knows LastGiven Message Messages Snapshot TakeRecent Vanished`)
 
 var sentinels = []error{
 	mailstore.ErrNoAccount, mailstore.ErrAccountExists, mailstore.ErrNoMailbox, mailstore.ErrMailboxExists, mailstore.ErrName, mailstore.ErrNotAllowed,

@@ -54,3 +54,13 @@ func (b *Mailbox) Knows(modseq uint64) (bool, error) {
 	}
 	return a.Knows(modseq) && !(b.sh.futureLost(a) && modseq > a.Modseq), nil
 }
+
+// LastGiven is the highest UID that can ever have been given in the mailbox, in a future that was lost too; 0 when there is none.
+func (b *Mailbox) LastGiven() (uint32, error) {
+	last := b.Snapshot().Mailbox.FirstUID() - 1
+	a, err := state.GetAccount(b.sh.Replica.Reader(), b.Account)
+	if err == nil && b.sh.futureLost(a) {
+		last = uint32(min(uint64(last)+skipUIDs, lastUID-1))
+	}
+	return last, err
+}

@@ -89,7 +89,7 @@ func (a *applier) step(ctx context.Context, s *Step) error {
 	case OpRename:
 		return a.store.RenameMailbox(ctx, a.id, account, s.Mailbox, s.To)
 	case OpCreate:
-		_, err := a.store.CreateMailbox(ctx, a.id, account, mailstore.NewMailbox{Name: s.Mailbox})
+		_, err := a.store.CreateMailbox(ctx, a.id, account, mailstore.NewMailbox{Name: s.Mailbox, ID: s.id})
 		if errors.Is(err, mailstore.ErrMailboxExists) { // somebody was faster
 			return nil
 		}

@@ -52,8 +52,11 @@ func (p *planner) inPlace(ctx context.Context, boxes []*box) error {
 	if p.opts.has(Mailboxes) {
 		p.specialUses(pairs, extra)
 	}
-	if p.opts.has(Subscriptions) && whole {
+	switch {
+	case p.opts.has(Subscriptions) && whole:
 		p.subscriptions()
+	case p.opts.has(Subscriptions):
+		p.subscribeAgain(pairs)
 	}
 	return nil
 }
@@ -86,6 +89,8 @@ func (p *planner) names(pairs []pair) {
 		x := &pairs[i]
 		switch {
 		case x.now == nil:
+		case p.cameBeside(x, pairs):
+			x.name = x.now.row.Name
 		case p.opts.has(Mailboxes):
 			want[x.now.row.ID] = x.name
 		default:
@@ -123,9 +128,15 @@ func (p *planner) names(pairs []pair) {
 			}
 		}
 		if x.name != mailstore.Inbox { // a new account has its INBOX
-			p.step(Step{Op: OpCreate, Mailbox: x.name})
+			p.step(Step{Op: OpCreate, Mailbox: x.name, id: x.then.row.ID})
 		}
 	}
+}
+
+// cameBeside says that a mailbox was brought back beside one that has its name, and that is not to move.
+func (p *planner) cameBeside(x *pair, pairs []pair) bool {
+	other := p.now.byName(x.name)
+	return x.now.row.Name == x.name+besideSuffix && other != nil && !slices.ContainsFunc(pairs, func(y pair) bool { return y.now == other })
 }
 
 // messages plans what becomes of the messages of a mailbox.
@@ -313,6 +324,16 @@ func sameSet(a, b []string) bool {
 	slices.Sort(a)
 	slices.Sort(b)
 	return slices.Equal(a, b)
+}
+
+// subscribeAgain plans the subscriptions of mailboxes that come back.
+func (p *planner) subscribeAgain(pairs []pair) {
+	for i := range pairs {
+		x := &pairs[i]
+		if x.now == nil && x.name != "" && slices.Contains(p.then.subs, x.then.row.Name) && !slices.Contains(p.now.subs, x.name) {
+			p.step(Step{Op: OpSubscribe, Mailbox: x.name})
+		}
+	}
 }
 
 func (p *planner) subscriptions() {

@@ -23,8 +23,9 @@ func (p *planner) until(ctx context.Context, h History) (eventlog.Position, erro
 // lost is a message that was expunged.
 type lost struct {
 	message
-	box     event.MailboxID
-	uidNext uint32 // of its mailbox then: what comes back has this UID or a higher one
+	box         event.MailboxID
+	uidValidity uint32
+	uidNext     uint32 // of its mailbox then: what comes back has this UID or a higher one
 }
 
 // expunged plans to bring back what was expunged after a position.
@@ -102,7 +103,8 @@ func (s *scratch) lost(ev *event.MessagesExpunged) ([]lost, string, error) {
 		}
 		flags := slices.DeleteFunc(page[k].Flags.Names(row.Keywords), func(f string) bool { return strings.EqualFold(f, `\Deleted`) })
 		list = append(list, lost{
-			message: message{uid: uid, guid: m.GUID, flags: flags, date: m.InternalDate}, box: ev.Mailbox, uidNext: row.UIDNext,
+			message: message{uid: uid, guid: m.GUID, flags: flags, date: m.InternalDate}, box: ev.Mailbox,
+			uidValidity: row.UIDValidity, uidNext: row.UIDNext,
 		})
 	}
 	return list, row.Name, nil
@@ -131,7 +133,7 @@ func (p *planner) bringBack(ctx context.Context, id event.MailboxID, name string
 			return err
 		}
 	}
-	sameUIDs := there != nil && there.row.ID == id
+	sameUIDs := there != nil && there.row.ID == id && there.row.UIDValidity == all[len(all)-1].uidValidity
 	came := map[same][]uint32{} // UIDs of what came, ascending
 	for _, l := range all {
 		came[l.same()] = append(came[l.same()], l.uid)
@@ -164,7 +166,11 @@ func (p *planner) bringBack(ctx context.Context, id event.MailboxID, name string
 	}
 	if there == nil && !made[name] {
 		made[name] = true
-		p.step(Step{Op: OpCreate, Mailbox: name})
+		s := Step{Op: OpCreate, Mailbox: name}
+		if p.opts.Into == "" {
+			s.id = id
+		}
+		p.step(s)
 	}
 	p.append(name, missing)
 	return nil

@@ -101,6 +101,7 @@ type Step struct {
 	modseq uint64 // messages changed since are left alone
 	list   []message
 	cred   event.Credential
+	id     event.MailboxID // under which a mailbox comes back; zero: a new one
 }
 
 // Undone is an event that a restore undoes.

@@ -14,6 +14,7 @@ import (
 	"angarium/eventlog/event"
 	"angarium/mailstore"
 	"angarium/mailstore/storetest"
+	"angarium/replica/state"
 	"angarium/restore"
 )
 
@@ -185,6 +186,56 @@ func TestAMailboxWhoseNameIsTakenComesBackBeside(t *testing.T) {
 	delete(after.Boxes, "Old (restored)")
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("something else changed (-want +got):\n%s", diff)
+	}
+}
+
+func TestADeletedMailboxComesBackUnderItsID(t *testing.T) {
+	u, h, _ := setup(t)
+	ctx := context.Background()
+	if _, err := u.env.Store.CreateMailbox(ctx, u.id(), "anna", mailstore.NewMailbox{Name: "Lists", Subscribe: true}); err != nil {
+		t.Fatal(err)
+	}
+	box := func() *state.Mailbox {
+		m, err := u.env.Store.Mailbox(ctx, u.id(), "anna", "Lists")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for _, text := range []string{"one", "two"} {
+		u.env.Append(t, "anna", "Lists", "Subject: "+text+"\r\n\r\n")
+	}
+	at, before := last(t, u.env.Logs[0]), box()
+	u.env.Append(t, "anna", "Lists", "Subject: after the point\r\n\r\n") // its UID must not be given again either
+	if err := u.env.Store.DeleteMailbox(ctx, u.id(), "anna", "Lists"); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.env.Store.Subscribe(ctx, u.id(), "anna", "Lists", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.env.Store.CreateMailbox(ctx, u.id(), "anna", mailstore.NewMailbox{Name: "x", ID: before.ID}); !errors.Is(err, mailstore.ErrDenied) {
+		t.Errorf("a user named an id: %v", err)
+	}
+	planAndApply(t, u, h, restore.Options{At: restore.Point{Position: at}, Mailbox: "Lists"})
+	after := box()
+	if after.ID != before.ID || after.UIDValidity != before.UIDValidity || after.Messages != 2 {
+		t.Errorf("was %+v, is %+v", before, after)
+	}
+	if after.UIDNext != 6 { // 1 to 3 were given
+		t.Errorf("UIDNEXT is %d", after.UIDNext)
+	}
+	if subs := look(t, u.env.Store, "anna").Subs; !slices.Contains(subs, "Lists") {
+		t.Errorf("subscribed to %v", subs)
+	}
+	b, err := u.env.Store.Open(ctx, u.id(), "anna", "Lists", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var gone []string
+	complete, err := b.Vanished(before.HighestModseq, func(set event.UIDSet) (bool, error) { gone = append(gone, set.String()); return true, nil })
+	if !complete || err != nil || !slices.Equal(gone, []string{"1:3"}) {
+		t.Errorf("a client that knew it is told that %v is gone: %t, %v", gone, complete, err)
 	}
 }
 

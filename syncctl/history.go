@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -80,7 +81,19 @@ func historyLine(e control.HistoryEvent) string {
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
-	if who := actorText(e.UndoneEvent); who != "" {
+	return plain(text + originText(e.UndoneEvent))
+}
+
+// originText says who did something and from where. The session of a restore is the command that asked for it.
+func originText(e control.UndoneEvent) string {
+	if done, ok := map[string]string{"restore": "restored", "recall": "recalled"}[e.Service]; ok && strings.HasPrefix(e.Session, "syncctl ") {
+		if e.Actor != "" {
+			done += " by " + e.Actor
+		}
+		return ", " + done + " via " + e.Session
+	}
+	text := ""
+	if who := actorText(e); who != "" {
 		text += ", " + who
 	}
 	if e.Client != "" {
@@ -89,5 +102,5 @@ func historyLine(e control.HistoryEvent) string {
 	if e.Session != "" {
 		text += " in session " + e.Session
 	}
-	return plain(text)
+	return text
 }

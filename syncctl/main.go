@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"angarium/internal/buildinfo"
 	"angarium/internal/config"
+	"angarium/internal/control"
 	"angarium/internal/node"
 )
 
@@ -26,6 +28,7 @@ type globals struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	offline        openOffline
+	caller         control.Caller
 }
 
 func main() {
@@ -39,6 +42,7 @@ func main() {
 func run(ctx context.Context, g *globals, args []string) int {
 	root := newRootCommand(g)
 	root.SetArgs(args)
+	g.caller = callerOf(args)
 	root.SetIn(g.stdin)
 	root.SetOut(g.stdout)
 	root.SetErr(g.stderr)
@@ -56,6 +60,15 @@ func run(ctx context.Context, g *globals, args []string) int {
 	g.json = g.json || slices.Contains(args, "--json") // the flags after a bad one are not read
 	g.report(e)
 	return exitCode(e.Code)
+}
+
+// callerOf says who runs a command line.
+func callerOf(args []string) control.Caller {
+	c := control.Caller{Command: "syncctl " + strings.Join(args, " ")}
+	if u, err := user.Current(); err == nil {
+		c.User = u.Username
+	}
+	return c
 }
 
 func newRootCommand(g *globals) *cobra.Command {

@@ -33,6 +33,7 @@ showing where it is. syncctl unexpunge and syncctl restore bring it back.`,
 }
 
 func runRecall(ctx context.Context, g *globals, req control.RecallRequest, yes bool) error {
+	req.By = g.caller
 	return g.connect(ctx, !req.DryRun, func(c *control.Client, m *meter) error {
 		m.show(control.Progress{What: "look for the message"})
 		if !req.DryRun && !yes {

@@ -109,6 +109,7 @@ func (o *restoreOptions) settle(cmd *cobra.Command, list []string) error {
 
 func runRestore(ctx context.Context, g *globals, opts restoreOptions) error {
 	req := opts.req
+	req.By = g.caller
 	return g.connect(ctx, !req.DryRun, func(c *control.Client, m *meter) error {
 		if !req.DryRun && !opts.yes {
 			req.DryRun = true

@@ -19,6 +19,13 @@ type RestoreRequest struct {
 	UIDs     string     `json:"uids,omitempty"`     // with Expunged: of these only
 	Deleted  bool       `json:"deleted,omitempty"`  // Mailbox as it was before it was last deleted
 	DryRun   bool       `json:"dry_run,omitempty"`
+	By       Caller     `json:"by,omitzero"`
+}
+
+// Caller is who asked for something, for the history. Whoever reaches the control socket can do anything, so it is taken at its word.
+type Caller struct {
+	User    string `json:"user,omitempty"`    // of the operating system
+	Command string `json:"command,omitempty"` // as it was typed
 }
 
 // RestoreCounts sums a plan up.
@@ -118,6 +125,7 @@ type RecallRequest struct {
 	MessageID string   `json:"message_id"`
 	Accounts  []string `json:"accounts,omitempty"` // none: all
 	DryRun    bool     `json:"dry_run,omitempty"`
+	By        Caller   `json:"by,omitzero"`
 }
 
 // RecallResult is what a recall did, or would do.

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"angarium/eventlog"
 	"angarium/internal/auth"
@@ -46,6 +48,25 @@ func (n *Node) Handler() http.Handler {
 
 // operator is the identity of whoever reaches the control socket.
 func operator() mailstore.Identity { return mailstore.Identity{Service: "syncctl", Admin: true} }
+
+// maxCallerText bounds what the history keeps of who asked for something, and how.
+const maxCallerText = 250
+
+// operatorAs is operator, with who asked for it: the user is the actor of the events, and the command stands for the session.
+func operatorAs(by control.Caller) mailstore.Identity {
+	clip := func(text string) string {
+		text = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, text)
+		return strings.ToValidUTF8(text[:min(len(text), maxCallerText)], "")
+	}
+	id := operator()
+	id.Account, id.Session = clip(by.User), clip(by.Command)
+	return id
+}
 
 func (n *Node) handleStatus(w http.ResponseWriter, r *http.Request) {
 	st, err := n.Status(r.Context())

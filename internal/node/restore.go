@@ -284,7 +284,7 @@ func (r *restoreRun) account(ctx context.Context, account string, named bool) er
 
 // apply carries a plan out. Bodies that are missing do not keep other accounts from being restored.
 func (r *restoreRun) apply(ctx context.Context, h restore.History, plan *restore.Plan) (control.RestoreCounts, error) {
-	done, err := restore.Apply(ctx, r.n.store, operator(), h, plan, func(p restore.Progress) {
+	done, err := restore.Apply(ctx, r.n.store, operatorAs(r.req.By), h, plan, func(p restore.Progress) {
 		r.out.progress(control.Progress{What: "restore " + plan.Account, Done: uint64(p.Messages), Total: uint64(p.OfMessages), Unit: "messages"})
 	})
 	if room := restore.MaxUndone - len(r.res.Missing); room > 0 {

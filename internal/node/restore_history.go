@@ -145,7 +145,7 @@ func (n *Node) recall(ctx context.Context, req control.RecallRequest) (control.R
 		res.Messages += f.Messages
 	}
 	if !req.DryRun {
-		res.Messages, err = restore.Recall(ctx, n.store, operator(), found)
+		res.Messages, err = restore.Recall(ctx, n.store, operatorAs(req.By), found)
 	}
 	return res, err
 }

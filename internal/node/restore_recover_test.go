@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"angarium/internal/config"
 	"angarium/internal/control"
 	"angarium/mailstore"
@@ -121,6 +123,67 @@ func TestARecoveryThatWasInterruptedGoesOn(t *testing.T) {
 			}
 			appendMail(t, again, "ann", "Subject: after it\r\n\r\nx\r\n")
 		})
+	}
+}
+
+// TestARecoveredStoreGivesNoNumberThatWasLost recovers a store to a point before its end: all numbers are what they were, and what is given
+// afterwards was not given in the future that was lost.
+func TestARecoveredStoreGivesNoNumberThatWasLost(t *testing.T) {
+	n, cfg, _ := archivedNode(t)
+	row := func(n *Node) *state.Mailbox {
+		m, err := n.store.Mailbox(t.Context(), operator(), "ann", mailstore.Inbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	then, at := row(n), time.Now().UTC()
+	for row(n).UIDNext < then.UIDNext+3 {
+		appendMail(t, n, "ann", "Subject: lost\r\n\r\n")
+	}
+	if _, err := n.archiving.backup(t.Context(), func(control.Progress) {}); err != nil {
+		t.Fatal(err)
+	}
+	lost := row(n)
+	closeNode(t, n)
+	opts := RecoverOptions{
+		Archive: control.ArchiveRef{URL: cfg.Archive.URL}, Data: filepath.Join(t.TempDir(), "new"), At: at.Format(time.RFC3339Nano), Logger: discard,
+	}
+	if _, err := Recover(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Archive.URL = ""
+	n = openNode(t, opts.Data, cfg)
+	defer closeNode(t, n)
+	if diff := cmp.Diff(then, row(n)); diff != "" {
+		t.Fatalf("not as it was (-want +got):\n%s", diff)
+	}
+	knows := func(modseq uint64) bool {
+		b, err := n.store.Open(t.Context(), operator(), "ann", mailstore.Inbox, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		ok, err := b.Knows(modseq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if !knows(then.HighestModseq) || knows(lost.HighestModseq) {
+		t.Errorf("before a write: knows %d: %t, and the lost %d: %t", then.HighestModseq, knows(then.HighestModseq), lost.HighestModseq, knows(lost.HighestModseq))
+	}
+	appendMail(t, n, "ann", "Subject: new\r\n\r\n")
+	now := row(n)
+	if now.UIDNext-1 < lost.UIDNext || now.HighestModseq <= lost.HighestModseq || now.UIDValidity != then.UIDValidity {
+		t.Errorf("lost %+v, now %+v", lost, now)
+	}
+	if !knows(then.HighestModseq) || !knows(now.HighestModseq) || knows(lost.HighestModseq) {
+		t.Error("after a write another modseq is known")
+	}
+	appendMail(t, n, "ann", "Subject: the next\r\n\r\n")
+	if again := row(n); again.UIDNext != now.UIDNext+1 || again.HighestModseq != now.HighestModseq+1 {
+		t.Errorf("numbers were left out twice: %+v after %+v", again, now)
 	}
 }
 

@@ -54,6 +54,22 @@ func (e *Env) Fork(t testing.TB, opts mailstore.Options) *Env {
 	return over(t, logs, opts)
 }
 
+// Recovered makes a store of what there is up to now, as if the rest of the history was lost and this is a copy of what was not.
+func (e *Env) Recovered(t testing.TB, opts mailstore.Options) *Env {
+	t.Helper()
+	logs := make([]*memlog.Log, len(e.Logs))
+	for i, log := range e.Logs {
+		logs[i] = memlog.New()
+		Copy(t, log, logs[i])
+		totals, err := state.GetTotals(e.Replicas[i].Reader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts.Shards = append(opts.Shards, mailstore.Shard{Recovered: totals.Epoch + 1})
+	}
+	return over(t, logs, opts)
+}
+
 // over makes a store over logs, of which it is the primary.
 func over(t testing.TB, logs []*memlog.Log, opts mailstore.Options) *Env {
 	t.Helper()
@@ -71,7 +87,10 @@ func over(t testing.TB, logs []*memlog.Log, opts mailstore.Options) *Env {
 		})
 		env.Writers = append(env.Writers, w)
 		env.Replicas = append(env.Replicas, r)
-		opts.Shards = append(opts.Shards, mailstore.Shard{Replica: r, Log: w})
+		if i == len(opts.Shards) {
+			opts.Shards = append(opts.Shards, mailstore.Shard{})
+		}
+		opts.Shards[i].Replica, opts.Shards[i].Log = r, w
 	}
 	s, err := mailstore.New(opts)
 	if err != nil {
