@@ -29,6 +29,8 @@ var (
 	// ErrNotPrimary says that the node that was to decide on a write is not the shard's primary, and that nothing was done. It comes with
 	// ErrUnavailable.
 	ErrNotPrimary = errors.New("not the primary of the shard")
+	// ErrNumbers says that the UIDs or the UIDVALIDITY of another store do not fit a mailbox. Nothing was done.
+	ErrNumbers = errors.New("numbers do not fit the mailbox")
 	// ErrDamaged says that what was asked for is damaged on disk.
 	ErrDamaged = errors.New("message is damaged on disk")
 )

@@ -39,6 +39,9 @@ const (
 	opDisableAccount = "account.disable"
 	opDeleteAccount  = "account.delete"
 	opCatchUp        = "account.catchup"
+
+	opImportMailboxes = "import.mailboxes"
+	opImportMessages  = "import.messages"
 )
 
 // handlers gives what carries out each forwarded write.
@@ -62,6 +65,9 @@ func handlers() map[string]handler {
 		opDisableAccount: serve((*write).disableAccount),
 		opDeleteAccount:  serve((*write).deleteAccount),
 		opCatchUp:        serve((*write).catchUp),
+
+		opImportMailboxes: serve((*write).importMailboxes),
+		opImportMessages:  serve((*write).importMessages),
 	}
 }
 

@@ -178,6 +178,25 @@ var writeSteps = []writeStep{
 	{"CatchUp", "account.catchup", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
 		return nil, s.CatchUp(ctx, ann, "ann")
 	}},
+	{"ImportMailboxes", "import.mailboxes", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
+		out, err := s.ImportMailboxes(ctx, admin, "ann", []mailstore.ImportedMailbox{
+			{New: mailstore.NewMailbox{Name: "From"}, UIDValidity: 1234567, Modseq: 7000}, {New: mailstore.NewMailbox{Name: "inbox"}, UIDValidity: 7},
+		})
+		for i := range out {
+			out[i].Mailbox = event.MailboxID{} // is random
+		}
+		return out, err
+	}},
+	{"ImportMessages", "import.messages", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
+		return nil, s.ImportMessages(ctx, admin, "ann", mailstore.Import{Mailbox: "From", UIDValidity: 1234567, UIDNext: 99, Modseq: 8000, Messages: []mailstore.ImportedMessage{
+			{NewMessage: mailstore.NewMessage{Body: bodyOf(t, s, mail)}, UID: 7}, {NewMessage: mailstore.NewMessage{Body: bodyOf(t, s, mail)}, UID: 70},
+		}})
+	}},
+	{"ImportMessages", "import.messages", func(ctx context.Context, t *testing.T, s *mailstore.Store) (any, error) {
+		return nil, s.ImportMessages(ctx, admin, "ann", mailstore.Import{Mailbox: "From", UIDValidity: 1234567, Messages: []mailstore.ImportedMessage{
+			{NewMessage: mailstore.NewMessage{Body: bodyOf(t, s, mail)}, UID: 98},
+		}})
+	}},
 	{"DeleteAccount", "account.delete", func(ctx context.Context, _ *testing.T, s *mailstore.Store) (any, error) {
 		return nil, s.DeleteAccount(ctx, admin, "bob")
 	}},

@@ -30,7 +30,7 @@ var notForwarded = strings.Fields(`Account Accounts Checkpoint DropBodies Freeze
 var sentinels = []error{
 	mailstore.ErrNoAccount, mailstore.ErrAccountExists, mailstore.ErrNoMailbox, mailstore.ErrMailboxExists, mailstore.ErrName, mailstore.ErrNotAllowed,
 	mailstore.ErrDenied, mailstore.ErrSpecialUse, mailstore.ErrLimit, mailstore.ErrTooLarge, mailstore.ErrUnavailable, mailstore.ErrDamaged,
-	mailstore.ErrNotPrimary, eventlog.ErrUnknown, eventlog.ErrNoSpace, eventlog.ErrUnavailable, eventlog.ErrFenced, eventlog.ErrTooLarge, eventlog.ErrClosed,
+	mailstore.ErrNotPrimary, mailstore.ErrNumbers, eventlog.ErrUnknown, eventlog.ErrNoSpace, eventlog.ErrUnavailable, eventlog.ErrFenced, eventlog.ErrTooLarge, eventlog.ErrClosed,
 }
 
 // meaning lists the sentinels that an error is.

@@ -132,6 +132,8 @@ func TestNothingIsDoneWhenTheLogRefuses(t *testing.T) {
 	}
 }
 
+func importError(_ []mailstore.ImportOutcome, err error) error { return err }
+
 // everyWrite calls each method that writes, each of which has something to do, and gives the errors.
 func everyWrite(t testing.TB, s *mailstore.Store) map[string]error {
 	t.Helper()
@@ -147,9 +149,17 @@ func everyWrite(t testing.TB, s *mailstore.Store) map[string]error {
 		t.Fatal(err)
 	}
 	defer box.Close()
+	inbox, err := s.Mailbox(ctx, admin, "ann", "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cred := event.Credential{Iterations: 1, Salt: []byte("salt"), StoredKey: make([]byte, 32), ServerKey: make([]byte, 32)}
 	errs := map[string]error{
-		"Deliver":        s.Deliver(ctx, admin, b, []mailstore.Recipient{{Account: "ann"}})[0].Err,
+		"Deliver":         s.Deliver(ctx, admin, b, []mailstore.Recipient{{Account: "ann"}})[0].Err,
+		"ImportMailboxes": importError(s.ImportMailboxes(ctx, admin, "ann", []mailstore.ImportedMailbox{imported("x", 5)})),
+		"ImportMessages": s.ImportMessages(ctx, admin, "ann", mailstore.Import{
+			Mailbox: "INBOX", UIDValidity: inbox.UIDValidity, Messages: []mailstore.ImportedMessage{{NewMessage: mailstore.NewMessage{Body: b}, UID: 9}},
+		}),
 		"Stash":          s.Stash(ctx, ann, "ann", b),
 		"CreateAccount":  s.CreateAccount(ctx, admin, "bob", cred),
 		"SetCredential":  s.SetCredential(ctx, admin, "ann", cred),

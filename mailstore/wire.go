@@ -85,6 +85,7 @@ var errorCodes = [...]struct {
 	{11, ErrUnavailable},
 	{12, ErrDamaged},
 	{13, ErrNotPrimary},
+	{20, ErrNumbers},
 	{32, eventlog.ErrUnknown},
 	{33, eventlog.ErrNoSpace},
 	{34, eventlog.ErrUnavailable},

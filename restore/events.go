@@ -61,6 +61,10 @@ func describeMessages(ev event.Event, names map[event.MailboxID]string) descript
 	switch e := ev.(type) {
 	case *event.MessagesAppended:
 		d := description{boxes: []event.MailboxID{e.Mailbox}, mailbox: names[e.Mailbox], messages: len(e.Messages)}
+		if len(e.Messages) == 0 {
+			d.detail = fmt.Sprintf("UIDNEXT %d", e.UIDNext)
+			return d
+		}
 		d.detail = fmt.Sprintf("UID %d", e.Messages[0].UID)
 		if n := len(e.Messages); n > 1 {
 			d.detail += fmt.Sprintf(" to %d", e.Messages[n-1].UID)

@@ -46,13 +46,17 @@ func describe(t *testing.T, e Entry) golden {
 	}
 }
 
-// plain turns a value into what JSON can show.
+// plain turns a value into what JSON can show. A number or bool that may be absent and is zero is left out: it can have been added later.
 func plain(v reflect.Value) any {
 	switch v.Kind() {
 	case reflect.Struct:
 		m := map[string]any{}
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() {
+			f, later := v.Type().Field(i), false
+			if strings.HasSuffix(f.Tag.Get("cbor"), ",omitempty") && f.Type.Kind() != reflect.Slice {
+				later = v.Field(i).IsZero()
+			}
+			if f.IsExported() && !later {
 				m[f.Name] = plain(v.Field(i))
 			}
 		}

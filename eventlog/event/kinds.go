@@ -100,11 +100,13 @@ type MailboxCreated struct {
 	Account     string    `cbor:"1,keyasint"`
 	Mailbox     MailboxID `cbor:"2,keyasint"`
 	Name        string    `cbor:"3,keyasint"` // UTF-8, levels separated by "/", "INBOX" in capitals
-	UIDValidity uint32    `cbor:"4,keyasint"` // above every UIDVALIDITY the account ever had, unless UIDNext is set
+	UIDValidity uint32    `cbor:"4,keyasint"` // above every UIDVALIDITY the account ever had, unless UIDNext is set, or below with Imported
 	Modseq      uint64    `cbor:"5,keyasint"`
 	SpecialUse  []string  `cbor:"6,keyasint,omitempty"` // attributes of RFC 6154, as "\Sent"
 	// UIDNext says that a deleted mailbox comes back under its id and UIDVALIDITY: lower UIDs may have been given in it.
 	UIDNext uint32 `cbor:"7,keyasint,omitempty"`
+	// Imported says that the mailbox has the UIDVALIDITY that it had in another store: below every one the account ever had.
+	Imported bool `cbor:"8,keyasint,omitempty"`
 }
 
 // MailboxRenamed gives new names to a mailbox and all that is below it, in one event.
@@ -167,7 +169,9 @@ type MessagesAppended struct {
 	Account  string    `cbor:"1,keyasint"`
 	Mailbox  MailboxID `cbor:"2,keyasint"`
 	Modseq   uint64    `cbor:"3,keyasint"`
-	Messages []Message `cbor:"4,keyasint"` // by ascending UID
+	Messages []Message `cbor:"4,keyasint"` // by ascending UID; may be none when there is a UIDNext
+	// UIDNext, if not 0, is the mailbox's UIDNEXT from here on: that of the store which the mailbox comes from.
+	UIDNext uint32 `cbor:"5,keyasint,omitempty"`
 }
 
 // Message is one message as it enters a mailbox. Its body is known by then.

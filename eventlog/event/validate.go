@@ -99,12 +99,13 @@ func validateDropped(e *BodiesDropped) error {
 }
 
 func validateAppend(e *MessagesAppended) error {
-	errs := []error{account(e.Account), mailbox(e.Mailbox), modseq(e.Modseq), check(len(e.Messages) > 0, "no messages")}
+	errs := []error{account(e.Account), mailbox(e.Mailbox), modseq(e.Modseq), check(len(e.Messages) > 0 || e.UIDNext > 0, "no messages")}
 	last := uint32(0)
 	for _, m := range e.Messages {
 		errs = append(errs, check(m.UID > last, "UIDs not ascending"), flags(m.Flags))
 		last = m.UID
 	}
+	errs = append(errs, check(e.UIDNext == 0 || e.UIDNext > last, "UIDNEXT among the UIDs"))
 	return errors.Join(errs...)
 }
 

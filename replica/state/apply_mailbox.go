@@ -18,13 +18,14 @@ func (w *work) mailboxCreated(e *event.MailboxCreated) error {
 		return fmt.Errorf("%w: mailbox id %s is in use", ErrDiverged, e.Mailbox)
 	}
 	if e.UIDNext > 0 {
-		if err := w.exhume(e); err != nil {
-			return err
-		}
-	} else if e.UIDValidity <= w.account.UIDValidity {
-		return fmt.Errorf("%w: UIDVALIDITY %d after %d", ErrDiverged, e.UIDValidity, w.account.UIDValidity)
+		err = w.exhume(e)
+		w.account.UIDValidity = max(w.account.UIDValidity, e.UIDValidity)
+	} else {
+		err = w.takeUIDValidity(e)
 	}
-	w.account.UIDValidity = max(w.account.UIDValidity, e.UIDValidity)
+	if err != nil {
+		return err
+	}
 	w.account.Mailboxes++
 	w.totals.Mailboxes++
 	b := &box{pages: map[uint32]*keptPage{}}
@@ -55,6 +56,25 @@ func (w *work) exhume(e *event.MailboxCreated) error {
 			ErrDiverged, e.Mailbox, e.UIDValidity, e.UIDNext, g.UIDValidity, g.UIDNext)
 	}
 	return w.tx.Delete(keyNamed(tableGrave, e.Account, string(e.Mailbox[:])))
+}
+
+// takeUIDValidity gives a mailbox its UIDVALIDITY: one beyond the range of those the account ever gave, so that none comes twice. Below the
+// range it is only for imports. How low the range reaches before the first import is for the primary to know.
+func (w *work) takeUIDValidity(e *event.MailboxCreated) error {
+	a := w.account
+	lowest := a.Imported
+	if lowest == 0 {
+		lowest = a.UIDValidity
+	}
+	switch {
+	case !e.Imported && e.UIDValidity > a.UIDValidity:
+		a.UIDValidity = e.UIDValidity
+	case e.Imported && e.UIDValidity < lowest:
+		a.Imported = e.UIDValidity
+	default:
+		return fmt.Errorf("%w: UIDVALIDITY %d after %d to %d", ErrDiverged, e.UIDValidity, lowest, a.UIDValidity)
+	}
+	return nil
 }
 
 // setName enters a name in the tree; it must be free.

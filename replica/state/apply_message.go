@@ -98,6 +98,10 @@ func (w *work) messagesAppended(e *event.MessagesAppended) error {
 			return err
 		}
 	}
+	if e.UIDNext > 0 && e.UIDNext < b.row.UIDNext {
+		return fmt.Errorf("%w: UIDNEXT %d of mailbox %s, which is %d", ErrDiverged, e.UIDNext, e.Mailbox, b.row.UIDNext)
+	}
+	b.row.UIDNext = max(b.row.UIDNext, e.UIDNext)
 	return nil
 }
 

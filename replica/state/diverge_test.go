@@ -68,7 +68,7 @@ func TestUIDsAndModseqsOnlyGrow(t *testing.T) {
 		}
 		given := map[birth]event.GUID{}
 		last := map[event.MailboxID]state.Mailbox{}
-		validity := map[string]uint32{}
+		validities := map[string]map[uint32]bool{}
 		modseqs := map[string]uint64{}
 		for range rapid.IntRange(1, 60).Draw(t, "events") {
 			entry, err := h.Next()
@@ -84,10 +84,13 @@ func TestUIDsAndModseqsOnlyGrow(t *testing.T) {
 					t.Fatalf("%+v goes back to %+v", was, *c.Mailbox)
 				}
 				if !known {
-					if c.Mailbox.UIDValidity <= validity[c.Account] || c.Mailbox.HighestModseq <= modseqs[c.Account] {
+					if validities[c.Account][c.Mailbox.UIDValidity] || c.Mailbox.HighestModseq <= modseqs[c.Account] {
 						t.Fatalf("UIDVALIDITY or modseq of %+v were there before", *c.Mailbox)
 					}
-					validity[c.Account] = c.Mailbox.UIDValidity
+					if validities[c.Account] == nil {
+						validities[c.Account] = map[uint32]bool{}
+					}
+					validities[c.Account][c.Mailbox.UIDValidity] = true
 				}
 				last[c.ID] = *c.Mailbox
 				for _, l := range c.Appended {

@@ -22,6 +22,8 @@ type Account struct {
 	Mailboxes   uint32           `cbor:"7,keyasint,omitempty"`
 	Created     int64            `cbor:"8,keyasint,omitempty"` // microseconds since 1970
 	Skipped     []Skipped        `cbor:"9,keyasint,omitempty"` // ascending, maxSkipped at most
+	// Imported is the lowest UIDVALIDITY of a mailbox that was imported with it: every one the account ever gave lies from it to UIDValidity.
+	Imported uint32 `cbor:"10,keyasint,omitempty"`
 }
 
 // Skipped are modseqs that were never given in this history: After < modseq ≤ UpTo. A client that knows one has it from another future of the

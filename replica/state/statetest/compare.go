@@ -24,16 +24,16 @@ type shown struct {
 }
 
 type account struct {
-	Name                   string
-	Credential             event.Credential
-	Disabled, Deleted      bool
-	Modseq                 uint64
-	UIDValidity, Mailboxes uint32
-	Created                int64
-	Subscribed             []string
-	Boxes                  []mailbox
-	Skipped                []state.Skipped
-	Graves                 map[event.MailboxID]state.Grave
+	Name                             string
+	Credential                       event.Credential
+	Disabled, Deleted                bool
+	Modseq                           uint64
+	UIDValidity, Imported, Mailboxes uint32
+	Created                          int64
+	Subscribed                       []string
+	Boxes                            []mailbox
+	Skipped                          []state.Skipped
+	Graves                           map[event.MailboxID]state.Grave
 }
 
 type mailbox struct {
@@ -101,7 +101,7 @@ func (m *Model) shown() *shown {
 	for _, name := range slices.Sorted(maps.Keys(m.Accounts)) {
 		a := m.Accounts[name]
 		row := account{
-			Name: name, Credential: a.Credential, Disabled: a.Disabled, Deleted: a.Deleted, Modseq: a.Modseq, UIDValidity: a.UIDValidity,
+			Name: name, Credential: a.Credential, Disabled: a.Disabled, Deleted: a.Deleted, Modseq: a.Modseq, UIDValidity: a.UIDValidity, Imported: a.Imported,
 			Created: a.Created, Subscribed: slices.Sorted(maps.Keys(a.Subscribed)), Skipped: a.Skipped, Graves: map[event.MailboxID]state.Grave{},
 		}
 		for id, b := range m.Graves {
@@ -173,7 +173,7 @@ func read(r state.Reader) (*shown, error) {
 	}
 	for _, a := range rows {
 		row := account{
-			Name: a.Name, Credential: a.Credential, Disabled: a.Disabled, Deleted: a.Deleted, Modseq: a.Modseq, UIDValidity: a.UIDValidity,
+			Name: a.Name, Credential: a.Credential, Disabled: a.Disabled, Deleted: a.Deleted, Modseq: a.Modseq, UIDValidity: a.UIDValidity, Imported: a.Imported,
 			Mailboxes: a.Mailboxes, Created: a.Created, Skipped: a.Skipped, Graves: map[event.MailboxID]state.Grave{},
 		}
 		err := state.ScanGraves(r, a.Name, func(id event.MailboxID, g *state.Grave) (bool, error) { row.Graves[id] = *g; return true, nil })

@@ -71,10 +71,14 @@ func (h *History) mailboxCreated() event.Event {
 			return e
 		}
 	}
-	return &event.MailboxCreated{
+	e := &event.MailboxCreated{
 		Account: a.Name, Mailbox: h.newID(), Name: name, UIDValidity: a.UIDValidity + 1 + uint32(h.rnd.IntN(3)), Modseq: h.modseq(a),
 		SpecialUse: h.uses(),
 	}
+	if a.Lowest > 1 && h.count%3 == 0 {
+		e.UIDValidity, e.Imported = a.Lowest-1, true
+	}
+	return e
 }
 
 // mailboxAgain makes a deleted mailbox come back, nil when there is none that is small enough for the model.
@@ -274,6 +278,12 @@ func (h *History) messagesAppended() event.Event {
 			UID: uid, GUID: pick(h.rnd, known), InternalDate: int64(h.rnd.IntN(2000000000) - 1000), SaveDate: 1709208000 + h.count, Flags: h.flagNames(),
 		})
 		uid++
+	}
+	switch h.count % 9 {
+	case 0:
+		e.UIDNext = uid + uint32(h.count%200)
+	case 1:
+		e.Messages, e.UIDNext = nil, b.UIDNext+uint32(h.count%3)
 	}
 	return e
 }

@@ -71,6 +71,11 @@ func (h *History) accountMisfits(a *Account) []Misfit {
 		{"mailbox that is not there", &event.MessagesExpunged{Account: a.Name, Mailbox: fresh, Modseq: a.Modseq + 1, UIDs: event.UIDsOf(1)}},
 		{"mailbox that is not there", &event.MailboxRenamed{Account: a.Name, Modseq: a.Modseq + 1, Renames: []event.Rename{{Mailbox: fresh, Name: "new"}}}},
 	}
+	if a.Lowest > 0 {
+		list = append(list, Misfit{"imported UIDVALIDITY among those that were", &event.MailboxCreated{
+			Account: a.Name, Mailbox: fresh, Name: "new", UIDValidity: a.UIDValidity, Modseq: a.Modseq + 1, Imported: true,
+		}})
+	}
 	if a.UIDValidity > 0 {
 		list = append(list, Misfit{"UIDVALIDITY that was", &event.NumbersSkipped{Account: a.Name, Modseq: a.Modseq + 1, UIDValidity: a.UIDValidity - 1}})
 		list = append(list, Misfit{"UIDVALIDITY that was", &event.MailboxCreated{
@@ -193,6 +198,7 @@ func (h *History) messageMisfits(b *Mailbox) []Misfit {
 			list = append(list, Misfit{"UID that is left out", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, Messages: one(event.Message{UID: b.FirstUID() - 1})}})
 		}
 		if b.UIDNext > 1 {
+			list = append(list, Misfit{"UIDNEXT that was", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, UIDNext: b.UIDNext - 1}})
 			list = append(list, Misfit{"UID that was", &event.MessagesAppended{Account: a.Name, Mailbox: b.ID, Modseq: at, Messages: one(event.Message{UID: b.UIDNext - 1})}})
 		}
 		break

@@ -27,6 +27,8 @@ type Account struct {
 	Deleted     bool
 	Modseq      uint64 // the last one of anything in it
 	UIDValidity uint32 // the highest one ever
+	Lowest      uint32 // the lowest one ever
+	Imported    uint32 // the lowest one of an import, 0 when there was none
 	Created     int64
 	Subscribed  map[string]bool
 	Skipped     []state.Skipped
@@ -117,7 +119,14 @@ func (m *Model) applyToMailbox(ev event.Event) {
 	switch e := ev.(type) {
 	case *event.MailboxCreated:
 		a := m.at(e.Account, e.Modseq)
-		a.UIDValidity = max(a.UIDValidity, e.UIDValidity)
+		if e.Imported {
+			a.Imported = e.UIDValidity
+		} else {
+			a.UIDValidity = max(a.UIDValidity, e.UIDValidity)
+		}
+		if a.Lowest == 0 || e.UIDValidity < a.Lowest {
+			a.Lowest = e.UIDValidity
+		}
 		delete(m.Graves, e.Mailbox)
 		m.Mailboxes[e.Mailbox] = &Mailbox{
 			ID: e.Mailbox, Account: e.Account, Name: e.Name, UIDValidity: e.UIDValidity, UIDNext: max(e.UIDNext, 1), Modseq: e.Modseq, Created: e.Modseq,
@@ -160,6 +169,7 @@ func (m *Model) applyToMessages(ev event.Event) {
 		for _, n := range e.Messages {
 			b.add(&Message{UID: n.UID, GUID: n.GUID, InternalDate: n.InternalDate, SaveDate: n.SaveDate, Flags: b.flags(n.Flags)})
 		}
+		b.UIDNext = max(b.UIDNext, e.UIDNext)
 	case *event.MessagesCopied:
 		m.copy(e.Source, e.SourceUIDs, m.box(e.Account, e.Dest, e.Modseq), e.FirstUID, e.SaveDate)
 	case *event.MessagesMoved:
