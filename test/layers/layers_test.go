@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"notify/bus":         {"internal/natslog", "notify"},
 	"eventlog/archive":   {"internal/durable", "eventlog", "eventlog/event", "internal/codec", "replica/state"},
 	"restore":            {"eventlog", "eventlog/archive", "eventlog/event", "mailstore", "message", "replica", "replica/state"},
+	"transfer":           {"eventlog/event", "imapd/wire", "internal/durable", "mailstore", "replica/state"},
 	"internal/durable":   {},
 	"internal/natslog":   {},
 	"internal/auth":      {},
