@@ -136,7 +136,7 @@ func (m *Maildir) walk(ctx context.Context, dir, name string) error {
 
 // subscriptions reads Dovecot's file of subscriptions: a name a line, in version 2 with tabs between the levels.
 func (m *Maildir) subscriptions() (map[string]bool, error) {
-	text, err := readSmall(filepath.Join(m.root, "subscriptions"))
+	text, err := readSmall(filepath.Join(m.root, subscriptionsFile))
 	if err != nil || text == nil {
 		return nil, err
 	}

@@ -9,9 +9,10 @@ import (
 
 // The files that Dovecot keeps beside messages, and one of ours.
 const (
-	uidListFile    = "dovecot-uidlist"
-	keywordsFile   = "dovecot-keywords"
-	specialUseFile = "angarium-special-use"
+	subscriptionsFile = "subscriptions"
+	uidListFile       = "dovecot-uidlist"
+	keywordsFile      = "dovecot-keywords"
+	specialUseFile    = "angarium-special-use"
 )
 
 // uidList is Dovecot's list of the UIDs of a folder.
