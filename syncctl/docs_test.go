@@ -47,6 +47,7 @@ var documented = map[string]any{
 	"syncctl history":                                            control.HistoryEvent{},
 	"syncctl recall":                                             control.RecallResult{},
 	"syncctl expire":                                             control.ExpireResult{},
+	"syncctl import, export":                                     control.TransferResult{},
 	"syncctl usage":                                              control.Usage{},
 	"syncctl purge":                                              control.PurgeResult{},
 	"syncctl compact":                                            control.CompactResult{},

@@ -95,7 +95,7 @@ data directory open, or by opening the directory itself while no server runs.`,
 		newWatchCommand(g), newEventsCommand(g), newConsumerCommand(g), newNotifyCommand(g),
 		newBackupCommand(g), newSnapshotsCommand(g), newPruneCommand(g), newRestoreCommand(g), newUnexpungeCommand(g), newUndeleteCommand(g),
 		newRecoverCommand(g), newHistoryCommand(g), newRecallCommand(g), newExpireCommand(g), newUsageCommand(g), newPurgeCommand(g),
-		newCompactCommand(g),
+		newCompactCommand(g), newImportCommand(g), newExportCommand(g),
 		newCompletionCommand(), newManCommand(), newVersionCommand(g))
 	makeGroup(root)
 	explainExit(root)

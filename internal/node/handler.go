@@ -43,6 +43,7 @@ func (n *Node) Handler() http.Handler {
 	n.archiveHandlers(mux)
 	n.restoreHandlers(mux)
 	mux.HandleFunc("POST "+control.PathExpire, n.handleExpire)
+	n.transferHandlers(mux)
 	return mux
 }
 

@@ -68,6 +68,7 @@ type Node struct {
 	archiving *archiving // nil: no server runs, or there is no archive
 	restoring sync.Mutex // held while a restore runs
 	expiring  expiring
+	importing sync.Map // accounts that an import is at work on
 
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
