@@ -139,7 +139,7 @@ func (o *importOptions) settle(ctx context.Context, g *globals, list []string) e
 		return usagef("name an account with --account, or a file of them with --accounts")
 	}
 	server := o.req.Kind == "imap"
-	if server != (len(list) == 1) && (server || o.account != "") {
+	if (server || o.account != "") && len(list) == 0 {
 		return usagef("name the %s", map[bool]string{true: "server", false: "path"}[server])
 	}
 	if !server && o.accounts != "" && len(list) > 0 {

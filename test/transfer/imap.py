@@ -41,7 +41,8 @@ def fill(host, port, user, password, separator, count):
     prefix = found.group(1).decode() if found else ""
     boxes = ["INBOX", prefix + "Sent", prefix + "Lists", prefix + separator.join(["Lists", "ietf"]), prefix + "Entw&APw-rfe"]
     for b in boxes[1:]:
-        m.create(f'"{b}"')
+        if m.create(f'"{b}"')[0] == "OK":
+            time.sleep(1.1)  # Cyrus gives mailboxes that are made within one second one UIDVALIDITY
         m.subscribe(f'"{b}"')
     now = int(time.time())
     for i in range(int(count)):
