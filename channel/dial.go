@@ -73,8 +73,7 @@ func (h *Hub) connect(p *Peer, token Token) (*session, error) {
 
 // knock makes one connection and says who this is.
 func (h *Hub) knock(ctx context.Context, token Token, m *hello) (_ net.Conn, answer welcome, err error) {
-	dialer := net.Dialer{KeepAlive: pingAfter}
-	raw, err := dialer.DialContext(ctx, "tcp", token.Address)
+	raw, err := h.opt.Dial(ctx, token.Address)
 	if err != nil {
 		return nil, welcome{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}

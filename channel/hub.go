@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,9 +28,11 @@ type Options struct {
 	// Checkpoint makes a checkpoint of a shard's running replica, as plain files in dir, which is empty, and gives the state that it
 	// is of. The files must not change afterwards, but may grow. nil: this node seeds no others.
 	Checkpoint func(ctx context.Context, shard int, dir string) (eventlog.State, error)
-	Version    string       // of the program
-	Logger     *slog.Logger // default: none
-	Hooks      Hooks
+	// Dial connects to the address of a token [TCP].
+	Dial    func(ctx context.Context, address string) (net.Conn, error)
+	Version string       // of the program
+	Logger  *slog.Logger // default: none
+	Hooks   Hooks
 }
 
 // Hooks observe links. They are called from the goroutines of the links, must be quick, and must not call the Hub. Any may be nil.
@@ -76,6 +79,12 @@ func New(local Local, opt Options) (*Hub, error) {
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Dial == nil {
+		dialer := net.Dialer{KeepAlive: pingAfter}
+		opt.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		}
 	}
 	if opt.SeedDir == "" {
 		opt.SeedDir = filepath.Join(opt.Dir, "seeds")

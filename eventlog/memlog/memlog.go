@@ -14,6 +14,7 @@ import (
 // Log is a log in memory. Its zero value is not usable: call New.
 type Log struct {
 	mu      sync.Mutex
+	before  eventlog.Hash     // of the envelope in front of the first
 	first   eventlog.Position // of msgs[0]
 	msgs    [][]byte          // nil where a message was dropped
 	changed chan struct{}     // closed and replaced when there is more to read
@@ -30,10 +31,23 @@ var _ interface {
 } = (*Log)(nil)
 
 // New makes an empty log.
-func New() *Log {
+func New() *Log { return NewBehind(eventlog.Mark{}) }
+
+// NewBehind makes an empty log that goes on behind an envelope of another.
+func NewBehind(last eventlog.Mark) *Log {
 	ready := make(chan struct{})
 	close(ready)
-	return &Log{first: 1, changed: make(chan struct{}), queue: ready, done: make(chan struct{})}
+	return &Log{before: last.Hash, first: last.Position + 1, changed: make(chan struct{}), queue: ready, done: make(chan struct{})}
+}
+
+// Clone makes a log that holds what this one holds now: what is left when the process that has it open is killed. Hooks and faults are
+// not part of it.
+func (l *Log) Clone() *Log {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := NewBehind(eventlog.Mark{Position: l.first - 1, Hash: l.before})
+	c.msgs = slices.Clone(l.msgs)
+	return c
 }
 
 // Append implements eventlog.Log.
@@ -120,7 +134,7 @@ func (l *Log) last() eventlog.Position { return l.first + eventlog.Position(len(
 
 func (l *Log) endsIn(hash eventlog.Hash) bool {
 	if len(l.msgs) == 0 {
-		return hash == eventlog.Hash{}
+		return hash == l.before
 	}
 	return bytes.HasSuffix(l.msgs[len(l.msgs)-1], hash[:])
 }

@@ -13,7 +13,6 @@ import (
 
 	"angarium/channel"
 	"angarium/eventlog"
-	"angarium/eventlog/jslog"
 	"angarium/internal/control"
 	"angarium/internal/durable"
 )
@@ -86,7 +85,7 @@ func (n *Node) joinFirst(ctx context.Context) error {
 		}
 	}
 	hub, err := channel.New(newcomer{n.name}, channel.Options{
-		Dir: channelDir(dir), Version: n.opts.Version, Logger: n.log.With("part", "channel"),
+		Dir: channelDir(dir), Dial: n.opts.dial, Version: n.opts.Version, Logger: n.log.With("part", "channel"),
 	})
 	if err != nil {
 		return err
@@ -249,12 +248,10 @@ func (n *Node) takeFetched(ctx context.Context, number int) error {
 	if err != nil {
 		return err
 	}
-	if err := jslog.Delete(ctx, n.conn, streamConfig(number)); err != nil {
+	if err := n.logs.remove(ctx, number); err != nil {
 		return err
 	}
-	cfg := streamConfig(number)
-	cfg.First = at.Position + 1
-	log, err := jslog.Create(ctx, n.conn, cfg)
+	log, err := n.logs.create(ctx, number, at)
 	if err != nil {
 		return err
 	}

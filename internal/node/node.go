@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,6 +34,10 @@ type Options struct {
 	TLS     *tls.Config // for NATS clients, if the configuration demands TLS of them; may be nil
 	// Progress, if not nil, is told what takes long at the start.
 	Progress func(what string)
+
+	// What tests put in the place of the network and of the log's server; nil outside of them.
+	dial func(ctx context.Context, address string) (net.Conn, error)
+	logs logs
 }
 
 func (o *Options) progress(what string) {
@@ -54,6 +59,7 @@ type Node struct {
 
 	server  *jslog.Embedded // nil with an external log
 	conn    *jslog.Conn
+	logs    logs
 	shards  []*shard
 	store   *mailstore.Store
 	site    *site    // nil: this node has no channels
@@ -178,11 +184,21 @@ func (n *Node) openDir(ctx context.Context) (err error) {
 }
 
 func (n *Node) openLogServer(ctx context.Context) (err error) {
-	c := n.opts.Config.Log
-	if c.URL != "" {
-		n.conn, err = n.connectExternal(c)
-		return err
+	switch {
+	case n.opts.logs != nil:
+		n.logs = n.opts.logs
+		return nil
+	case n.opts.Config.Log.URL != "":
+		n.conn, err = n.connectExternal(n.opts.Config.Log)
+	default:
+		err = n.startEmbedded(ctx)
 	}
+	n.logs = streams{n.conn}
+	return err
+}
+
+func (n *Node) startEmbedded(ctx context.Context) (err error) {
+	c := n.opts.Config.Log
 	minFree := int64(c.MinFree)
 	if minFree == 0 {
 		minFree = -1

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -58,17 +57,15 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 		return nil, err
 	}
 	s.replica = r
-	cfg := streamConfig(number)
 	known := r.Applied().Mark()
-	var log *jslog.Log
+	var log eventlog.Log
 	if n.inCluster() {
-		log, err = n.openClusterLog(ctx, number, known)
+		log, err = opened(n.openClusterLog(ctx, number, known))
 	} else {
-		log, err = jslog.Open(ctx, n.conn, cfg, known)
+		log, err = n.logs.open(ctx, number, known)
 	}
 	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == s.base.Mark() {
-		cfg.First = s.base.Position + 1
-		log, err = jslog.Create(ctx, n.conn, cfg)
+		log, err = n.logs.create(ctx, number, s.base)
 	}
 	if err != nil {
 		return s, err
@@ -79,10 +76,6 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 	}
 	s.follow()
 	return s, nil
-}
-
-func streamConfig(shard int) jslog.StreamConfig {
-	return jslog.StreamConfig{Shard: strconv.Itoa(shard)}
 }
 
 func (n *Node) replicaOptions(number int, dir string) replica.Options {

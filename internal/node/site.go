@@ -88,7 +88,7 @@ func (s *site) open() (err error) {
 	n := s.node
 	s.hub, err = channel.New(local{n}, channel.Options{
 		Dir: channelDir(n.opts.Data), SeedDir: filepath.Join(n.opts.Data, "seeds"), Checkpoint: n.checkpoint,
-		Version: n.opts.Version, Logger: n.log.With("part", "channel"),
+		Dial: n.opts.dial, Version: n.opts.Version, Logger: n.log.With("part", "channel"),
 		Hooks: channel.Hooks{
 			Up:     func(string) { s.poke() },
 			Down:   func(string, error) { s.poke() },
