@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"angarium/eventlog"
@@ -43,6 +44,12 @@ const (
 	opImportMailboxes = "import.mailboxes"
 	opImportMessages  = "import.messages"
 )
+
+// markSuffix at the end of a name asks for an answer that says which envelope it is that has what the write did.
+const markSuffix = "#mark"
+
+// noSuchWrite is in the answer to a name that is not known. It never changes: by it a node is known that knows no marks.
+const noSuchWrite = "no write is called"
 
 // handlers gives what carries out each forwarded write.
 func handlers() map[string]handler {
@@ -178,12 +185,18 @@ func forward[Req request, Resp any](ctx context.Context, w *write, op string, re
 	if err != nil {
 		return r, fmt.Errorf("encode %s for the primary: %w", op, err)
 	}
-	answer, err := w.remote.Forward(ctx, w.sh.number, op, msg)
-	if err != nil {
-		return r, fmt.Errorf("forward %s: %w", op, unanswered(err))
-	}
-	if err := wireDec.Unmarshal(answer, &r); err != nil {
-		return r, fmt.Errorf("%w: %w: forward %s: the primary's answer is not understood: %w", ErrUnavailable, eventlog.ErrUnknown, op, err)
+	for _, name := range []string{op + markSuffix, op} {
+		answer, err := w.remote.Forward(ctx, w.sh.number, name, msg)
+		if err != nil {
+			return r, fmt.Errorf("forward %s: %w", op, unanswered(err))
+		}
+		r = reply[Resp]{}
+		if err := wireDec.Unmarshal(answer, &r); err != nil {
+			return r, fmt.Errorf("%w: %w: forward %s: the primary's answer is not understood: %w", ErrUnavailable, eventlog.ErrUnknown, op, err)
+		}
+		if r.Failure == nil || !strings.Contains(r.Failure.Text, noSuchWrite) {
+			break
+		}
 	}
 	failed := r.Failure.err()
 	if errors.Is(failed, ErrUnavailable) { // it has decided on nothing that there would be to wait for
@@ -191,10 +204,26 @@ func forward[Req request, Resp any](ctx context.Context, w *write, op string, re
 	}
 	wait, cancel := context.WithTimeout(ctx, w.s.opts.ForwardWait)
 	defer cancel()
-	if err := w.sh.Replica.Wait(wait, r.Position); err != nil {
+	if err := w.sh.reach(wait, r.Position, r.Epoch, r.Hash); err != nil {
 		r.applied = fmt.Errorf("%w: %w here: %s is done on the primary: %w", ErrUnavailable, eventlog.ErrUnknown, op, err)
 	}
 	return r, failed
+}
+
+// reach waits until the local replica has applied an envelope of the primary's. When a promotion was forced meanwhile, another one may be in its
+// place: then what the primary did is not here, and comes back with another UID, if it does. A primary of before has told no hash.
+func (sh *shard) reach(ctx context.Context, at eventlog.Position, epoch uint64, hash []byte) error {
+	if err := sh.Replica.Wait(ctx, at); err != nil {
+		return err
+	}
+	if len(hash) != eventlog.HashSize || sh.Holds == nil {
+		return nil
+	}
+	now, want := sh.Replica.Applied(), eventlog.Mark{Position: at, Hash: eventlog.Hash(hash)}
+	if now.Epoch == epoch || now.Mark() == want { // an epoch has one primary
+		return nil
+	}
+	return sh.Holds(ctx, want)
 }
 
 // unanswered tells whether a request that was not answered may have been carried out.
@@ -214,18 +243,19 @@ func errNotPrimary(shard int) error {
 // the identity that acts, so whoever can call Serve can do anything to the mail: only authenticated nodes may. The error is for
 // an answer that cannot be given.
 func (s *Store) Serve(ctx context.Context, shard int, op string, req []byte) ([]byte, error) {
-	h, ok := s.handlers[op]
+	name, mark := strings.CutSuffix(op, markSuffix)
+	h, ok := s.handlers[name]
 	if !ok {
-		return wireEnc.Marshal(reply[struct{}]{Failure: failureOf(fmt.Errorf("%w: no write is called %.40q", errRequest, op))})
+		return wireEnc.Marshal(reply[struct{}]{Failure: failureOf(fmt.Errorf("%w: %s %.40q", errRequest, noSuchWrite, op))})
 	}
-	return h(ctx, s, shard, req)
+	return h(ctx, s, shard, req, mark)
 }
 
-// handler carries out a forwarded write and encodes the answer.
-type handler func(ctx context.Context, s *Store, shard int, msg []byte) ([]byte, error)
+// handler carries out a forwarded write and encodes the answer, with the mark of what it did, if asked for.
+type handler func(ctx context.Context, s *Store, shard int, msg []byte, mark bool) ([]byte, error)
 
 func serve[Req request, Resp any](run runner[Req, Resp]) handler {
-	return func(ctx context.Context, s *Store, shard int, msg []byte) ([]byte, error) {
+	return func(ctx context.Context, s *Store, shard int, msg []byte, mark bool) ([]byte, error) {
 		var r reply[Resp]
 		result, err := serveLocally(ctx, s, shard, msg, run)
 		if err != nil {
@@ -234,7 +264,11 @@ func serve[Req request, Resp any](run runner[Req, Resp]) handler {
 			r.Result = result
 		}
 		if sh, err := s.shardAt(shard); err == nil {
-			r.Position = sh.Replica.Applied().Position // has what the write did, and what it was decided on
+			at := sh.Replica.Applied() // has what the write did, and what it was decided on
+			r.Position = at.Position
+			if mark {
+				r.Epoch, r.Hash = at.Epoch, at.Hash[:]
+			}
 		}
 		return wireEnc.Marshal(r)
 	}

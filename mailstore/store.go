@@ -35,6 +35,9 @@ type Shard struct {
 	// Recovered says that the log was brought back from a copy that may have ended before its history did: the first epoch since. What was lost
 	// may have given modseqs and UIDs that clients remember. The first write to each account leaves them out. 0: nothing was lost.
 	Recovered uint64
+	// Holds says whether this node's log has an envelope, where the replica has passed it: an error says that it has another one there, or
+	// that it cannot be read. With nil nothing is compared.
+	Holds func(ctx context.Context, at eventlog.Mark) error
 }
 
 // Options configures a Store. Zero values mean the defaults named here.

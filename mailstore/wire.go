@@ -29,6 +29,10 @@ type reply[Resp any] struct {
 	Position eventlog.Position `cbor:"1,keyasint,omitempty"` // where a replica has what the write did
 	Failure  *failure          `cbor:"2,keyasint,omitempty"` // why it was not done
 	Result   Resp              `cbor:"3,keyasint"`
+	// Epoch and Hash are those of the envelope at Position, in the answer to a request whose name has markSuffix only: nodes of before know
+	// no such fields.
+	Epoch uint64 `cbor:"4,keyasint,omitempty"`
+	Hash  []byte `cbor:"5,keyasint,omitempty"`
 
 	applied error // why the local replica does not have it
 }

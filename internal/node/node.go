@@ -267,7 +267,7 @@ func (n *Node) openStore() (err error) {
 		MaxMessage: int64(max(c.IMAP.MaxAppendSize, c.LMTP.MaxMessageSize)) + headerRoom,
 	}
 	for _, s := range n.shards {
-		sh := mailstore.Shard{Replica: s.replica, Log: s, Recovered: n.layout.Recovered[s.number]}
+		sh := mailstore.Shard{Replica: s.replica, Log: s, Recovered: n.layout.Recovered[s.number], Holds: s.holds}
 		switch {
 		case n.inCluster():
 			sh.Remote, opts.ForwardWait = n.clusterRemote(s), clusterForwardWait

@@ -209,6 +209,11 @@ func (s *shard) Append(ctx context.Context, unit ...event.Entry) (eventlog.Recei
 	return receipt, s.node.site.acknowledged(ctx, s, receipt.Position)
 }
 
+// holds checks that the log has an envelope.
+func (s *shard) holds(ctx context.Context, at eventlog.Mark) error {
+	return eventlog.Check(ctx, s.log, at)
+}
+
 func (s *shard) close(ctx context.Context) error {
 	var errs []error
 	if w := s.writer.Load(); w != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,7 @@ type Fault struct {
 	Unsent     bool // it does not reach the primary
 	Unanswered bool // the answer does not come back
 	Garbled    bool // the answer is not what the primary sent
+	Old        bool // the primary is of a release that knows no marks in answers
 }
 
 // leader appends to the log while its node is the primary.
@@ -59,7 +61,7 @@ func NewPair(t testing.TB, shards int, opts mailstore.Options) *Pair {
 			env.Replicas = append(env.Replicas, follow(t, i, env.Logs[i]))
 			l := &leader{}
 			p.leaders[n] = append(p.leaders[n], l)
-			opts.Shards = append(opts.Shards, mailstore.Shard{Replica: env.Replicas[i], Log: l, Remote: p.way(n)})
+			opts.Shards = append(opts.Shards, mailstore.Shard{Replica: env.Replicas[i], Log: l, Remote: p.way(n), Holds: env.holds(i)})
 		}
 		var err error
 		if env.Store, err = mailstore.New(opts); err != nil {
@@ -105,6 +107,11 @@ func (p *Pair) SetTap(tap func(op string, req []byte)) {
 	p.tap.Store(&tap)
 }
 
+// holds says whether a node's log has an envelope.
+func (e *Env) holds(shard int) func(context.Context, eventlog.Mark) error {
+	return func(ctx context.Context, at eventlog.Mark) error { return eventlog.Check(ctx, e.Logs[shard], at) }
+}
+
 // way is what a node's shards are told about where the primary is.
 func (p *Pair) way(node int) func() mailstore.Forwarder {
 	return func() mailstore.Forwarder {
@@ -117,12 +124,16 @@ func (p *Pair) way(node int) func() mailstore.Forwarder {
 
 // Forward implements mailstore.Forwarder.
 func (p *Pair) Forward(ctx context.Context, shard int, op string, req []byte) ([]byte, error) {
+	name, marked := strings.CutSuffix(op, "#mark")
 	if tap := p.tap.Load(); tap != nil {
-		(*tap)(op, req)
+		(*tap)(name, req)
 	}
 	var fault Fault
 	if hook := p.hook.Load(); hook != nil {
-		fault = (*hook)(op)
+		fault = (*hook)(name)
+	}
+	if fault.Old && marked {
+		op = "no such write"
 	}
 	if fault.Unsent {
 		return nil, fmt.Errorf("%w: the link is down", eventlog.ErrUnavailable)
