@@ -26,7 +26,7 @@ fuzz: ## Fuzz every target for FUZZTIME (default 30s) each
 	test/fuzz.sh $(or $(FUZZTIME),30s)
 
 sim: ## Simulated power cuts, faults and histories at full length
-	ANGARIUM_SIM=20 $(GO) test -count=1 -timeout 60m ./replica/... ./mailstore/... ./eventlog/...
+	ANGARIUM_SIM=20 $(GO) test -count=1 -timeout 60m ./replica/... ./mailstore/... ./eventlog/... ./internal/node/
 
 crash: build ## Kill -9 under load, 200 rounds; ROUNDS=n changes that
 	$(GO) run ./test/crash -rounds $(or $(ROUNDS),200)

@@ -161,14 +161,47 @@ func (s *site) ahead() *channel.Peer {
 	return nil
 }
 
+// overtaken says who leads, and in which epoch, when a peer follows another node in a later epoch than this node's: that one was promoted where
+// this node has no link to it. It is "" when there is no such peer.
+func (s *site) overtaken() (primary string, epoch uint64) {
+	own := s.node.epoch()
+	for _, p := range s.hub.Peers() {
+		if up, e := s.followedBy(p); up != "" && e > max(own, epoch) {
+			primary, epoch = up, e
+		}
+	}
+	return primary, epoch
+}
+
+// followedBy says which node but this one a connected peer follows, and the epoch that it has come to; "" when it follows none.
+func (s *site) followedBy(p *channel.Peer) (upstream string, epoch uint64) {
+	st, at := p.State()
+	if !p.Connected() || at.IsZero() || len(st.Shards) != len(s.node.shards) {
+		return "", 0
+	}
+	for _, sh := range st.Shards {
+		epoch = max(epoch, sh.Claim.Epoch)
+	}
+	if up := st.Shards[0].Upstream; up != s.node.name {
+		return up, epoch
+	}
+	return "", 0
+}
+
+// goesBefore says whether a peer's history is the one that goes on, where it is not this node's: the primary's is, and that of a peer that follows
+// in a later epoch. One that follows in this node's own epoch may only be behind for a moment.
+func (s *site) goesBefore(p *channel.Peer) bool {
+	if l, epoch := s.leader(); l == p {
+		return epoch >= s.node.epoch()
+	}
+	up, epoch := s.followedBy(p)
+	return up != "" && epoch > s.node.epoch()
+}
+
 // chained is a peer that follows the site's log, by way of another that is not this node; nil when there is none.
 func (s *site) chained() *channel.Peer {
 	for _, p := range s.hub.Peers() {
-		st, at := p.State()
-		if !p.Connected() || at.IsZero() || len(st.Shards) != len(s.node.shards) {
-			continue
-		}
-		if up := st.Shards[0].Upstream; up != "" && up != s.node.name {
+		if up, _ := s.followedBy(p); up != "" {
 			return p
 		}
 	}

@@ -43,7 +43,7 @@ type site struct {
 	views  views
 	healed atomic.Uint64 // bodies that were read from a peer because they are damaged here
 
-	turn sync.Mutex // held while the role changes, or is looked at to change it
+	turn turn // held while the role changes, or is looked at to change it
 
 	mu      sync.Mutex
 	role    role
@@ -59,6 +59,15 @@ type site struct {
 	busy     bool      // a replica is being fetched, or was and waits to be taken into use
 	degraded time.Time // since when writes are acknowledged without the replicas that should have them; zero: they are not
 }
+
+// turn is a lock that is held over waits for other nodes. It is a channel and no mutex, so that a simulated clock goes on meanwhile.
+type turn chan struct{}
+
+// Lock implements sync.Locker.
+func (t turn) Lock() { t <- struct{}{} }
+
+// Unlock implements sync.Locker.
+func (t turn) Unlock() { <-t }
 
 // hasChannels says whether this node is, or may come to be, linked with others.
 func (n *Node) hasChannels() bool {
@@ -78,7 +87,7 @@ func newSite(n *Node) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{node: n, log: n.log.With("part", "site"), role: r, wake: make(chan struct{}, 1)}
+	s := &site{node: n, log: n.log.With("part", "site"), role: r, wake: make(chan struct{}, 1), turn: make(turn, 1)}
 	s.crown()
 	return s, nil
 }
@@ -256,6 +265,9 @@ func (s *site) stepPrimary(ctx context.Context, r role) error {
 	if p, epoch := s.leader(); p != nil && s.givesWayTo(p, epoch) {
 		return s.giveWay(ctx, r, p.Name(), epoch)
 	}
+	if primary, epoch := s.overtaken(); primary != "" {
+		return s.giveWay(ctx, r, primary, epoch)
+	}
 	s.mu.Lock()
 	may := s.started
 	s.mu.Unlock()
@@ -399,11 +411,10 @@ func (s *site) heed(ctx context.Context, p *channel.Peer) error {
 		case channel.FollowFollowing:
 			joined++
 		case channel.FollowDiverged, channel.FollowBehind:
-			l, epoch := s.leader()
-			if st.Follow.State == channel.FollowBehind && clusterOf(p) != "" && epoch == s.node.epoch() {
+			if _, epoch := s.leader(); st.Follow.State == channel.FollowBehind && clusterOf(p) != "" && epoch == s.node.epoch() {
 				continue // a cluster loses nothing: its stream has a new leader that is yet to see its end
 			}
-			if l == p && epoch >= s.node.epoch() { // a peer that only follows may be behind for a moment
+			if s.goesBefore(p) {
 				s.fetchSoon(p, st.Shard, "the logs have parted: "+st.Follow.Error)
 			}
 		case channel.FollowNeedsSeed:
