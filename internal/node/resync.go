@@ -46,10 +46,19 @@ func (s *site) fetchSoon(p *channel.Peer, shard int, why string) {
 
 // fetch fetches a shard's replica from a peer beside the one in use, and sets aside what only this node's log has. The next start takes
 // the new one into use. Nothing is destroyed before its replacement is complete.
-func (s *site) fetch(ctx context.Context, p *channel.Peer, sh *shard, progress func(channel.SeedProgress)) (control.ResyncedShard, error) {
+func (s *site) fetch(ctx context.Context, p *channel.Peer, sh *shard, progress func(channel.SeedProgress)) (res control.ResyncedShard, err error) {
 	begin := time.Now()
-	res := control.ResyncedShard{Shard: sh.number, From: p.Name()}
+	res = control.ResyncedShard{Shard: sh.number, From: p.Name()}
 	p.Unfollow(sh.number)
+	defer func() {
+		if err == nil {
+			return
+		}
+		s.mu.Lock()
+		s.refollow = true // to be followed, or fetched, once more
+		s.mu.Unlock()
+		s.poke()
+	}()
 	aside, err := s.setAside(ctx, p, sh)
 	if err != nil {
 		return res, err

@@ -29,7 +29,8 @@ const (
 
 // simKnown are seeds that found something.
 var simKnown = []uint64{
-	7, // the end of a chain was promoted by force, and the primary at its other end never learned of it
+	31, // a fetch that the link broke was never tried again
+	7,  // the end of a chain was promoted by force, and the primary at its other end never learned of it
 }
 
 // TestSimulatedSites runs sites of real nodes, whose clock, network and logs are simulated, through crashes, cuts, promotions and returns. A seed

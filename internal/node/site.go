@@ -55,6 +55,7 @@ type site struct {
 	reign    context.Context
 	depose   context.CancelFunc
 	upstream string    // the peer that is followed
+	refollow bool      // following it was ended for a fetch that failed
 	joined   bool      // it is known to have what this node's logs hold
 	busy     bool      // a replica is being fetched, or was and waits to be taken into use
 	degraded time.Time // since when writes are acknowledged without the replicas that should have them; zero: they are not
@@ -361,14 +362,16 @@ func (s *site) takeBack(ctx context.Context) error {
 // follow follows a peer in all shards, and no other.
 func (s *site) follow(p *channel.Peer) {
 	s.mu.Lock()
-	before := s.upstream
-	s.upstream = p.Name()
+	before, again := s.upstream, s.refollow
+	s.upstream, s.refollow = p.Name(), false
 	s.joined = s.joined && before == p.Name()
 	s.mu.Unlock()
-	if before == p.Name() {
+	if before == p.Name() && !again {
 		return
 	}
-	s.unfollowPeer(before)
+	if before != p.Name() {
+		s.unfollowPeer(before)
+	}
 	for _, sh := range s.node.shards {
 		if err := p.Follow(sh.number); err != nil {
 			s.log.Error("cannot follow", "peer", p.Name(), "shard", sh.number, "error", err)
