@@ -52,7 +52,7 @@ func (s *simSite) other(n *simNode) *simNode {
 }
 
 func (s *simSite) start(n *simNode) {
-	if n.current() != nil {
+	if !n.isDown() {
 		return
 	}
 	s.tracef("act: start %s", n.name)

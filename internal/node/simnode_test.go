@@ -97,7 +97,8 @@ type simNode struct {
 	logs  *simLogs
 
 	mu   sync.Mutex
-	life *simLife // nil while it is down
+	life *simLife // nil while it is down, or opens its directory again
+	down bool     // it was stopped or killed
 	wg   sync.WaitGroup
 }
 
@@ -175,13 +176,20 @@ func (n *simNode) start() error {
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.life = l
+	n.life, n.down = l, false
 	return nil
+}
+
+// isDown says whether it is for the story to start the node.
+func (n *simNode) isDown() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.down
 }
 
 // again stops the node and starts it, unless that life is over.
 func (n *simNode) again(l *simLife) {
-	if !n.take(l) {
+	if !n.take(l, false) {
 		return
 	}
 	l.close()
@@ -191,14 +199,14 @@ func (n *simNode) again(l *simLife) {
 	}
 }
 
-// take ends a life for the outside: false when it has ended already.
-func (n *simNode) take(l *simLife) bool {
+// take ends a life for the outside: false when it has ended already. down is when the node does not start by itself.
+func (n *simNode) take(l *simLife, down bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if l == nil || n.life != l {
 		return false
 	}
-	n.life = nil
+	n.life, n.down = nil, down
 	return true
 }
 
@@ -244,7 +252,7 @@ func (l *simLife) dead() bool {
 // stop stops the node.
 func (n *simNode) stop() bool {
 	l := n.current()
-	if !n.take(l) {
+	if !n.take(l, true) {
 		return false
 	}
 	l.close()
@@ -255,7 +263,7 @@ func (n *simNode) stop() bool {
 // crash kills the node: what it wrote to its files and its log until now is what its next life finds. silent is when its peers are not told.
 func (n *simNode) crash(silent bool) bool {
 	l := n.current()
-	if !n.take(l) {
+	if !n.take(l, true) {
 		return false
 	}
 	l.host.die(silent)
