@@ -264,7 +264,8 @@ func (a *accountChanges) add(entry event.Entry, changes []state.Change) {
 			break
 		}
 		renamed := c.Mailbox == nil || news.Before != c.Mailbox.Name
-		if renamed || news.Appended || news.Flagged || news.Expunged {
+		_, numbered := entry.Event.(*event.MessagesAppended) // an import can raise UIDNEXT without a message
+		if renamed || numbered || news.Appended || news.Flagged || news.Expunged {
 			list = append(list, accountChange{session: session, mailbox: news})
 		}
 	}

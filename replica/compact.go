@@ -157,7 +157,7 @@ type compaction struct {
 }
 
 func (c *compaction) run(ctx context.Context) error {
-	for first := true; ; first = false {
+	for {
 		s, err := c.r.survey(ctx)
 		if err != nil {
 			return err
@@ -176,9 +176,7 @@ func (c *compaction) run(ctx context.Context) error {
 				round[n] = true
 			}
 		}
-		if first {
-			c.state.Of = c.state.Segments + worth
-		}
+		c.state.Of = max(c.state.Of, c.state.Segments+worth) // what is moved may bring another segment to its end
 		if len(round) == 0 {
 			return nil
 		}

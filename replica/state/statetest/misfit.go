@@ -77,7 +77,9 @@ func (h *History) accountMisfits(a *Account) []Misfit {
 		}})
 	}
 	if a.UIDValidity > 0 {
-		list = append(list, Misfit{"UIDVALIDITY that was", &event.NumbersSkipped{Account: a.Name, Modseq: a.Modseq + 1, UIDValidity: a.UIDValidity - 1}})
+		list = append(list, Misfit{"UIDVALIDITY that was", &event.NumbersSkipped{
+			Account: a.Name, Modseq: a.Modseq + 1, UIDValidity: a.UIDValidity - 1, Epoch: max(h.Model.Epoch, 1),
+		}})
 		list = append(list, Misfit{"UIDVALIDITY that was", &event.MailboxCreated{
 			Account: a.Name, Mailbox: fresh, Name: "new", UIDValidity: a.UIDValidity, Modseq: a.Modseq + 1,
 		}})
@@ -95,7 +97,7 @@ func (h *History) accountMisfits(a *Account) []Misfit {
 	}
 	if a.Modseq > 0 {
 		list = append(list,
-			Misfit{"modseq that was", &event.NumbersSkipped{Account: a.Name, Modseq: a.Modseq, UIDValidity: a.UIDValidity}},
+			Misfit{"modseq that was", &event.NumbersSkipped{Account: a.Name, Modseq: a.Modseq, UIDValidity: a.UIDValidity, Epoch: max(h.Model.Epoch, 1)}},
 			Misfit{"modseq that was", &event.SubscriptionSet{Account: a.Name, Name: "a", Modseq: a.Modseq}},
 			Misfit{"modseq that was", &event.MailboxCreated{Account: a.Name, Mailbox: fresh, Name: "new", UIDValidity: a.UIDValidity + 1, Modseq: a.Modseq}},
 		)
