@@ -18,6 +18,7 @@ import (
 )
 
 // Appender appends a unit of events to a shard's log: all or nothing, in one envelope. *eventlog.Writer is one.
+// A receipt with a position that comes with an error says that the unit is in the log all the same.
 type Appender interface {
 	Append(ctx context.Context, unit ...event.Entry) (eventlog.Receipt, error)
 }
@@ -214,6 +215,10 @@ func (sh *shard) append(ctx context.Context, entries []event.Entry) error {
 	receipt, err := sh.Log.Append(ctx, entries...)
 	if sh.Remote != nil && errors.Is(err, eventlog.ErrFenced) && !errors.Is(err, eventlog.ErrUnknown) {
 		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrNotPrimary, err)
+	}
+	if err != nil && receipt.Position > 0 {
+		// It is in the log, and not where else it has to be: what is decided next must know of it all the same.
+		err = errors.Join(err, sh.Replica.Wait(ctx, receipt.Position))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
