@@ -66,6 +66,7 @@ func (h *Hub) serveFollow(w http.ResponseWriter, r *http.Request, p *Peer) {
 	tail, err := h.openTail(ctx, shard, after)
 	if err != nil {
 		h.log.Debug("peer cannot follow", "peer", p.name, "shard", shard, "mark", after.String(), "error", err)
+		h.damaged(shard, err)
 		fail(w, err)
 		return
 	}
@@ -79,9 +80,17 @@ func (h *Hub) serveFollow(w http.ResponseWriter, r *http.Request, p *Peer) {
 	h.acks.begin(p.name, shard, after.Position)
 	h.log.Info("peer follows", "peer", p.name, "shard", shard, "mark", after.String())
 	err = s.serve(ctx, w, r.Body, tail)
+	h.damaged(shard, err)
 	h.log.Info("peer no longer follows", "peer", p.name, "shard", shard, "reason", err)
 	if b, encodeErr := encodeError(err); encodeErr == nil {
 		w.Header().Set(headerError, base64.StdEncoding.EncodeToString(b))
+	}
+}
+
+// damaged tells the node when an error says that its log is damaged.
+func (h *Hub) damaged(shard int, err error) {
+	if hook := h.opt.Hooks.Damaged; hook != nil && (errors.Is(err, eventlog.ErrGap) || errors.Is(err, eventlog.ErrCorrupt)) {
+		hook(shard, err)
 	}
 }
 
@@ -112,7 +121,7 @@ func refusal(ctx context.Context, log eventlog.Log, after eventlog.Mark, err err
 		theirs := eventlog.Mark{Position: after.Position, Hash: eventlog.Hash(payload[len(payload)-eventlog.HashSize:])}
 		return &RemoteError{Code: CodeDiverged, Text: err.Error(), Mark: theirs}
 	case errors.Is(err, eventlog.ErrGap), errors.Is(err, eventlog.ErrCorrupt):
-		return Errorf(CodeDamaged, "%v", err)
+		return fmt.Errorf("%w: %w", Errorf(CodeDamaged, "%v", err), err)
 	}
 	return err // ErrPurged and ErrBehind have codes
 }

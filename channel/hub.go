@@ -42,6 +42,8 @@ type Hooks struct {
 	State  func(peer string, state NodeState)                                  // the peer told its state
 	Follow func(peer string, shard int, state FollowState, err error)          // following a peer's shard came to another state
 	Acked  func(peer string, shard int, position eventlog.Position, bytes int) // a follower of this node acknowledged
+	// Damaged is told that this node's own log could not be read, when it was to be sent. It may be called again and again.
+	Damaged func(shard int, err error)
 }
 
 // Hub is a node's end of all its links.

@@ -249,3 +249,18 @@ func checkState(cfg StreamConfig, info *jetstream.StreamInfo) error {
 		Position: eventlog.Position(max(st.FirstSeq, 1)), Err: fmt.Errorf("%w: %s", eventlog.ErrGap, detail),
 	})
 }
+
+// OpenDamaged opens the log of a shard to read what is left of it, whatever it is: nothing is checked, and nothing may be appended.
+// ErrMissing says that there is no stream.
+func OpenDamaged(ctx context.Context, c *Conn, cfg StreamConfig) (*Log, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s, err := c.js.Stream(bounded, cfg.name())
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", cfg.name(), reading(ctx, err))
+	}
+	return newLog(ctx, c, cfg, s)
+}

@@ -42,6 +42,7 @@ func (c Config) Check() []Problem {
 	c.checkArchive(&k)
 	c.checkExpire(&k)
 	c.checkPolicies(&k)
+	c.checkScrub(&k)
 	c.checkListeners(&k)
 	c.checkTLS(&k)
 	c.checkAuth(&k)

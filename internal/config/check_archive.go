@@ -8,6 +8,11 @@ import (
 // maxSealSize bounds a segment of the archive.
 const maxSealSize = 128 << 20
 
+func (c Config) checkScrub(k *checks) {
+	atLeast(k, "scrub.rate", "0 switches it off", c.Scrub.Rate, 0)
+	atLeast(k, "scrub.every", "", c.Scrub.Every, Duration(time.Minute))
+}
+
 func (c Config) checkArchive(k *checks) {
 	a := c.Archive
 	if a.URL == "" {

@@ -12,6 +12,7 @@ type Config struct {
 	HTTP      HTTP      `toml:"http" doc:"Health, readiness and metrics. Not for the public."`
 	Channel   Channel   `toml:"channel" doc:"Links to the other nodes of the site: replication."`
 	Cluster   Cluster   `toml:"cluster" doc:"Several nodes with one log: embedded NATS servers that replicate it among them."`
+	Scrub     Scrub     `toml:"scrub" doc:"Reading all that is stored again and again, in the background, to find damage before it is needed."`
 	Notify    Notify    `toml:"notify" doc:"Events for other programs (docs/events.md)."`
 	Archive   Archive   `toml:"archive" doc:"Backup: a copy of the log, apart from the store, from which any point in time can be restored (docs/backup.md)."`
 	Expire    Expire    `toml:"expire" doc:"How long what was expunged or deleted stays restorable, and how policies expunge."`
@@ -118,6 +119,12 @@ type Cluster struct {
 	Replicas   int      `toml:"replicas" doc:"Copies of the log: 3 or 5. A write is acknowledged when most of them have it on disk."`
 	Name       string   `toml:"name" doc:"Name of the cluster, the same on all nodes."`
 	SecretFile string   `toml:"secret_file" doc:"File with a secret that the nodes show each other, the same on all. It may be left out only while listen is a loopback address."`
+}
+
+// Scrub is the section [scrub].
+type Scrub struct {
+	Rate  Size     `toml:"rate" doc:"Bytes read in a second, on average. 0: nothing is read in the background; syncctl scrub still does."`
+	Every Duration `toml:"every" doc:"How long after the end of a pass the next one begins."`
 }
 
 // Notify is the section [notify].

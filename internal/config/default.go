@@ -47,6 +47,7 @@ func Default() Config {
 			Listen: []string{}, Groups: []string{}, ExcludeFlags: []string{}, ExcludeSpecialUse: []string{}, Content: "none", ContentSize: 64 << 10,
 			MaxAge: Duration(7 * 24 * time.Hour), MaxSize: 1 << 30,
 		},
+		Scrub: Scrub{Rate: 4 << 20, Every: Duration(7 * 24 * time.Hour)},
 		Archive: Archive{
 			SealAge: Duration(time.Minute), SealSize: 64 << 20, SnapshotEvery: Duration(24 * time.Hour), SelfTestEvery: Duration(7 * 24 * time.Hour),
 		},

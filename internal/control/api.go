@@ -59,8 +59,19 @@ type Status struct {
 	Shards  []ShardStatus `json:"shards"`
 	// Alarms are what an operator should look at now.
 	Alarms []string `json:"alarms,omitempty"`
+	// Degraded is since when writes are acknowledged without the replicas that should have them; absent while they are not.
+	Degraded time.Time `json:"degraded,omitzero"`
+	// Healed counts what was damaged on this node and is whole again by another node's copy.
+	Healed Healed `json:"healed,omitzero"`
 	// Sessions counts connections by service.
 	Sessions map[string]int `json:"sessions,omitempty"`
+}
+
+// Healed counts what was damaged on a node and is whole again, since its data directory was made.
+type Healed struct {
+	Envelopes uint64 `json:"envelopes"` // of logs
+	Bodies    uint64 `json:"bodies"`
+	Accounts  uint64 `json:"accounts"` // whose rows were fetched anew
 }
 
 // ShardStatus is the state of one shard on a node.

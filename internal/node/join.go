@@ -251,6 +251,7 @@ func (n *Node) takeFetched(ctx context.Context, number int) error {
 	if err := n.logs.remove(ctx, number); err != nil {
 		return err
 	}
+	delete(n.layout.Mending, number)
 	log, err := n.logs.create(ctx, number, at)
 	if err != nil {
 		return err

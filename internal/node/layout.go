@@ -35,6 +35,16 @@ type layout struct {
 	Recovered map[int]uint64 `json:"recovered,omitempty"`
 	// Salvage are the directories of what was set aside and is not carried over yet, by shard.
 	Salvage map[int]string `json:"salvage,omitempty"`
+	// Streams counts how often the log of a shard was copied into a new stream, because it was damaged, by shard.
+	Streams map[int]int `json:"streams,omitempty"`
+	// Mending are the copies that are being made, by shard.
+	Mending map[int]mending `json:"mending,omitempty"`
+}
+
+// mending is a copy of a damaged log, in the next stream of its shard.
+type mending struct {
+	// Complete says that the copy held all that there was, and takes the log's place at the next start.
+	Complete bool `json:"complete"`
 }
 
 // base is an eventlog.State.

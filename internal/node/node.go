@@ -76,6 +76,8 @@ type Node struct {
 	expiring  expiring
 	importing sync.Map // accounts that an import is at work on
 
+	heals *heals
+
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
 	// Reload reads certificates again; set by the server.
@@ -179,6 +181,9 @@ func (n *Node) openDir(ctx context.Context) (err error) {
 	if n.layout, err = openLayout(dir, shards); err != nil {
 		return err
 	}
+	if n.heals, err = openHeals(dir); err != nil {
+		return err
+	}
 	n.secret, err = secret(dir)
 	return err
 }
@@ -193,7 +198,7 @@ func (n *Node) openLogServer(ctx context.Context) (err error) {
 	default:
 		err = n.startEmbedded(ctx)
 	}
-	n.logs = streams{n.conn}
+	n.logs = streams{n}
 	return err
 }
 

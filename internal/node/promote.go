@@ -312,6 +312,9 @@ func (s *site) answerPromote(ctx context.Context, _ string, _ []byte) ([]byte, e
 
 // Halted says why this node can neither follow nor lead; nil while it can.
 func (n *Node) Halted() error {
+	if err := n.broken(); err != nil {
+		return err
+	}
 	for _, s := range n.shards {
 		if err := s.replica.Err(); err != nil {
 			return fmt.Errorf("shard %d: %w", s.number, err)

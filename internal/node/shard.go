@@ -31,6 +31,8 @@ type shard struct {
 	base    eventlog.State // behind which the log begins
 	replica *replica.Replica
 	writer  atomic.Pointer[eventlog.Writer]
+	damage  atomic.Pointer[damage] // what is wrong with the log; nil while nothing is known to be
+	broken  error                  // why log is none: it was damaged when it was opened
 
 	cancel context.CancelFunc
 	done   chan struct{} // closed when following has ended
@@ -57,25 +59,48 @@ func (n *Node) openShard(ctx context.Context, number int) (*shard, error) {
 		return nil, err
 	}
 	s.replica = r
-	known := r.Applied().Mark()
-	var log eventlog.Log
-	if n.inCluster() {
-		log, err = opened(n.openClusterLog(ctx, number, known))
-	} else {
-		log, err = n.logs.open(ctx, number, known)
-	}
-	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == s.base.Mark() {
-		log, err = n.logs.create(ctx, number, s.base)
-	}
-	if err != nil {
+	if err := s.openLog(ctx); err != nil {
 		return s, err
 	}
-	s.log = log
 	if n.notification != nil {
-		n.notification.notifier.Feed(number).Start(log, r)
+		n.notification.notifier.Feed(number).Start(s.log, r)
 	}
-	s.follow()
+	if s.broken == nil {
+		s.follow()
+	}
 	return s, nil
+}
+
+// openLog opens the log of a shard whose replica is open, or makes it at the first start. One that is damaged is put aside until it is mended,
+// if there may be another node that has what is missing; else it is refused.
+func (s *shard) openLog(ctx context.Context) error {
+	n, known := s.node, s.replica.Applied().Mark()
+	if n.inCluster() {
+		log, err := n.openClusterLog(ctx, s.number, known)
+		if err == nil {
+			s.log = log
+		}
+		return err
+	}
+	if err := s.takeMended(ctx, known); err != nil {
+		return err
+	}
+	log, err := n.logs.open(ctx, s.number, known)
+	if errors.Is(err, jslog.ErrMissing) && !n.layout.LogsMade && known == s.base.Mark() {
+		log, err = n.logs.create(ctx, s.number, s.base)
+	}
+	if err == nil {
+		s.log = log
+		err = s.checkEnd(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	if !mendable(err) || !n.canMend() {
+		return s.refused(err)
+	}
+	s.putAside(err)
+	return nil
 }
 
 func (n *Node) replicaOptions(number int, dir string) replica.Options {
@@ -110,6 +135,7 @@ func (s *shard) follow() {
 		for ctx.Err() == nil {
 			err := s.replica.Run(ctx, s.log)
 			if err == nil || errors.Is(err, replica.ErrHalted) {
+				s.damaged(err)
 				return // the replica has logged why
 			}
 			s.node.log.Warn("replica cannot follow its log; trying again", "shard", s.number, "error", err)

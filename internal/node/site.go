@@ -54,8 +54,9 @@ type site struct {
 	// reign ends when this node learns that it is deposed: nobody acknowledges what it wrote then.
 	reign    context.Context
 	depose   context.CancelFunc
-	upstream string    // the peer that is followed
-	refollow bool      // following it was ended for a fetch that failed
+	upstream string // the peer that is followed
+	refollow bool   // following it was ended for a fetch that failed
+	mends    mends
 	joined   bool      // it is known to have what this node's logs hold
 	busy     bool      // a replica is being fetched, or was and waits to be taken into use
 	degraded time.Time // since when writes are acknowledged without the replicas that should have them; zero: they are not
@@ -105,6 +106,10 @@ func (s *site) open() (err error) {
 			State:  func(string, channel.NodeState) { s.poke() },
 			Follow: func(string, int, channel.FollowState, error) { s.poke() },
 			Acked:  s.acked,
+			Damaged: func(shard int, err error) {
+				n.shards[shard].damaged(err)
+				s.poke()
+			},
 		},
 	})
 	if err != nil {
@@ -218,7 +223,7 @@ func (s *site) start(ctx context.Context) error {
 	s.started = true
 	r := s.role
 	s.mu.Unlock()
-	if r.Role == rolePrimary && (!r.Followed || s.node.opts.Config.Channel.Boot == "bold") {
+	if r.Role == rolePrimary && s.node.broken() == nil && (!r.Followed || s.node.opts.Config.Channel.Boot == "bold") {
 		s.turn.Lock()
 		defer s.turn.Unlock()
 		if err := s.node.lead(ctx); err != nil {
@@ -254,6 +259,7 @@ func (s *site) step(ctx context.Context) error {
 	if s.node.cluster != nil {
 		return s.stepCluster(ctx)
 	}
+	s.mendSoon()
 	r := s.current()
 	if r.Role == roleReplica {
 		return s.stepReplica(ctx, r)
@@ -272,7 +278,7 @@ func (s *site) stepPrimary(ctx context.Context, r role) error {
 	s.mu.Lock()
 	may := s.started
 	s.mu.Unlock()
-	if !may || s.node.leads() {
+	if !may || s.node.leads() || s.node.broken() != nil {
 		return nil
 	}
 	peer := s.anyPeer()
@@ -401,7 +407,7 @@ func (s *site) unfollowPeer(name string) {
 // fetched anew.
 func (s *site) heed(ctx context.Context, p *channel.Peer) error {
 	for _, sh := range s.node.shards {
-		if err := sh.replica.Err(); errors.Is(err, replica.ErrHalted) && !errors.Is(err, event.ErrNewer) {
+		if err := sh.replica.Err(); errors.Is(err, replica.ErrHalted) && !errors.Is(err, event.ErrNewer) && sh.damage.Load() == nil {
 			s.fetchSoon(p, sh.number, err.Error())
 		}
 	}

@@ -21,6 +21,8 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 		st.Shards = append(st.Shards, one)
 		st.Epoch = max(st.Epoch, one.Epoch)
 	}
+	c := n.heals.counts()
+	st.Healed = control.Healed{Envelopes: c.Envelopes, Bodies: c.Bodies, Accounts: c.Accounts}
 	n.siteStatus(ctx, &st)
 	if a := n.archiving; a != nil {
 		for i := range st.Shards {
@@ -53,6 +55,12 @@ func (s *shard) status(ctx context.Context) (control.ShardStatus, error) {
 	}
 	if st.Position > st.Applied && !r.Time.IsZero() {
 		st.LagSeconds = time.Since(r.Time).Seconds()
+	}
+	if s.broken != nil {
+		st.State, st.Reason = replica.Halted, s.broken.Error()
+		if d := s.damage.Load(); d != nil {
+			st.HaltPosition = uint64(d.at)
+		}
 	}
 	if w := s.writer.Load(); w != nil {
 		if err := w.Err(); err != nil {
@@ -119,7 +127,7 @@ func (s *site) alarms(r role) []string {
 	s.mu.Lock()
 	degraded, busy := s.degraded, s.busy
 	s.mu.Unlock()
-	var list []string
+	list := s.logAlarms()
 	if c := s.node.cluster; c != nil {
 		if by := c.supersededBy(); by != "" {
 			list = append(list, "node "+by+", outside the cluster, leads in a later epoch: the cluster takes no writes")
