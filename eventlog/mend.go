@@ -138,7 +138,7 @@ func (w *mender) fromLog(ctx context.Context, pos Position) ([]byte, error) {
 	if _, err := Decode(pos, payload); err != nil {
 		return nil, nil
 	}
-	if _, err := w.chain.Extend(Message{pos, payload}); err != nil { // whole, and of another history than the one before it
+	if _, err := w.chain.Extend(Message{Position: pos, Payload: payload}); err != nil { // whole, and of another history than the one before it
 		return nil, err
 	}
 	return payload, nil
@@ -153,7 +153,7 @@ func (w *mender) fromElsewhere(ctx context.Context, pos Position) ([]byte, error
 			return nil, ctx.Err()
 		}
 		if err == nil {
-			_, err = w.chain.Extend(Message{pos, payload})
+			_, err = w.chain.Extend(Message{Position: pos, Payload: payload})
 		}
 		if err == nil {
 			return payload, nil

@@ -55,7 +55,7 @@ func (r *Replica) heal(guid event.GUID, damage error) ([]byte, error) {
 	return raw, nil
 }
 
-func (r *Replica) readBody(guid event.GUID, b *state.Body) ([]byte, error) {
+func (r *Replica) readStored(guid event.GUID, b *state.Body) ([]byte, error) {
 	var stored []byte
 	for i, e := range b.Extents {
 		piece, err := r.bodies.Read(body.Extent{Segment: e.Segment, Offset: e.Offset, Length: e.Length}, guid, nil)
@@ -67,6 +67,14 @@ func (r *Replica) readBody(guid event.GUID, b *state.Body) ([]byte, error) {
 		default:
 			stored = append(stored, piece...)
 		}
+	}
+	return stored, nil
+}
+
+func (r *Replica) readBody(guid event.GUID, b *state.Body) ([]byte, error) {
+	stored, err := r.readStored(guid, b)
+	if err != nil {
+		return nil, err
 	}
 	raw, err := r.codec.Decode(b.Encoding, b.Size, stored)
 	if err != nil {

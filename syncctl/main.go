@@ -91,7 +91,7 @@ data directory open, or by opening the directory itself while no server runs.`,
 	f.BoolVar(&g.json, "json", false, "answer in JSON (docs/json-output.md)")
 	f.BoolVar(&g.quiet, "quiet", false, "no progress and no warnings")
 	root.AddCommand(newAccountCommand(g), newStatusCommand(g), newVerifyCommand(g), newRebuildCommand(g), newLogCommand(g),
-		newChannelCommand(g), newPromoteCommand(g), newDemoteCommand(g), newResyncCommand(g), newDiffCommand(g),
+		newChannelCommand(g), newPromoteCommand(g), newDemoteCommand(g), newResyncCommand(g), newScrubCommand(g), newDiffCommand(g),
 		newWatchCommand(g), newEventsCommand(g), newConsumerCommand(g), newNotifyCommand(g),
 		newBackupCommand(g), newSnapshotsCommand(g), newPruneCommand(g), newRestoreCommand(g), newUnexpungeCommand(g), newUndeleteCommand(g),
 		newRecoverCommand(g), newHistoryCommand(g), newRecallCommand(g), newExpireCommand(g), newUsageCommand(g), newPurgeCommand(g),

@@ -103,6 +103,14 @@ func (g *globals) printStatus(st control.Status) error {
 	if err := g.printChannels(st); err != nil {
 		return err
 	}
+	if st.Scrub != nil {
+		if err := g.printf("\n"); err != nil {
+			return err
+		}
+		if err := g.printScrub(*st.Scrub); err != nil {
+			return err
+		}
+	}
 	for _, alarm := range st.Alarms {
 		if err := g.printf("\nALARM: %s\n", plain(alarm)); err != nil {
 			return err

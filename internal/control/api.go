@@ -63,6 +63,8 @@ type Status struct {
 	Degraded time.Time `json:"degraded,omitzero"`
 	// Healed counts what was damaged on this node and is whole again by another node's copy.
 	Healed Healed `json:"healed,omitzero"`
+	// Scrub is how far the reading of all that is stored is; absent while no server runs.
+	Scrub *ScrubStatus `json:"scrub,omitempty"`
 	// Sessions counts connections by service.
 	Sessions map[string]int `json:"sessions,omitempty"`
 }

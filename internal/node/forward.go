@@ -136,6 +136,7 @@ func (s *site) register() {
 	s.hub.Handle(callView, s.answerView)
 	s.hub.Handle(callThaw, s.answerThaw)
 	s.hub.Handle(callBody, s.answerBody)
+	s.hub.Handle(callStored, s.answerStored)
 	s.hub.HandleStream(streamView, s.answerRows)
 }
 

@@ -38,6 +38,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("GET "+control.PathLogStat, n.handleLogStat)
 	mux.HandleFunc("POST "+control.PathRebuild, n.handleRebuild)
 	mux.HandleFunc("POST "+control.PathReload, n.handleReload)
+	mux.HandleFunc("POST "+control.PathScrub, n.handleScrub)
 	n.siteHandlers(mux)
 	n.notifyHandlers(mux)
 	n.archiveHandlers(mux)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"angarium/channel"
@@ -287,19 +288,26 @@ func readWhole(ctx context.Context, log eventlog.Log, from, to eventlog.State) e
 }
 
 // logAlarms says what an operator should know of damaged logs.
-func (s *site) logAlarms() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (n *Node) logAlarms() []string {
+	var failed map[int]error
+	if n.site != nil {
+		n.site.mu.Lock()
+		failed = maps.Clone(n.site.mends.failed)
+		n.site.mu.Unlock()
+	}
 	var list []string
-	for _, sh := range s.node.shards {
+	for _, sh := range n.shards {
 		d := sh.damage.Load()
 		if d == nil {
 			continue
 		}
 		text := fmt.Sprintf("shard %d: the log is damaged since %s (%v)", sh.number, d.since.UTC().Format(time.RFC3339), d.err)
-		if err := s.mends.failed[sh.number]; err != nil {
+		switch err := failed[sh.number]; {
+		case n.site == nil:
+			text += " (hint: " + mendHint + ")"
+		case err != nil:
 			text += fmt.Sprintf(": %v (hint: %s)", err, mendHint)
-		} else {
+		default:
 			text += ": it is being mended from another node"
 		}
 		list = append(list, text)

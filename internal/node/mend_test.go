@@ -106,6 +106,7 @@ func TestDamagedLogIsMendedFromTheOtherNode(t *testing.T) {
 			},
 		} {
 			t.Run(who+", "+name, func(t *testing.T) {
+				t.Parallel()
 				p, first := filled(t)
 				m := map[string]*member{"primary": p.east, "replica": p.west}[who]
 				head := m.node.shards[0].replica.Applied().Position
@@ -120,6 +121,7 @@ func TestDamagedLogIsMendedFromTheOtherNode(t *testing.T) {
 }
 
 func TestReplicaWhoseLogIsGoneFetchesItsEnvelopes(t *testing.T) {
+	t.Parallel()
 	p, first := filled(t)
 	head := p.west.node.shards[0].replica.Applied().Position
 	p.west.stop()
@@ -133,6 +135,7 @@ func TestReplicaWhoseLogIsGoneFetchesItsEnvelopes(t *testing.T) {
 }
 
 func TestDamagedLogWaitsForANodeThatHasIt(t *testing.T) {
+	t.Parallel()
 	p, first := filled(t)
 	payload := p.east.payload(first + 3)
 	p.east.stop()
@@ -161,6 +164,7 @@ func TestDamagedLogWaitsForANodeThatHasIt(t *testing.T) {
 func TestMendingGoesOnAfterACrash(t *testing.T) {
 	for _, after := range []string{"half a copy", "a complete copy"} {
 		t.Run(after, func(t *testing.T) {
+			t.Parallel()
 			p, first := filled(t)
 			payload := p.east.payload(first + 3)
 			p.east.stop()

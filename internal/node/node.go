@@ -77,6 +77,7 @@ type Node struct {
 	importing sync.Map // accounts that an import is at work on
 
 	heals *heals
+	scrub *scrubber // nil: no server runs
 
 	// Sessions counts connections by service, for status; set by the server.
 	Sessions func() map[string]int
@@ -152,6 +153,7 @@ func Open(ctx context.Context, opts Options) (_ *Node, err error) {
 	}
 	if err == nil && opts.Serve {
 		n.retention.start()
+		err = n.openScrub()
 	}
 	return n, err
 }
@@ -307,6 +309,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	if n.site != nil {
 		errs = append(errs, n.site.close(ctx))
+	}
+	if n.scrub != nil {
+		n.scrub.close()
 	}
 	n.closeArchiving()
 	n.closeNotification()

@@ -24,6 +24,13 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 	c := n.heals.counts()
 	st.Healed = control.Healed{Envelopes: c.Envelopes, Bodies: c.Bodies, Accounts: c.Accounts}
 	n.siteStatus(ctx, &st)
+	if n.scrub != nil {
+		st.Scrub = n.scrub.status()
+		st.Alarms = append(st.Alarms, n.scrub.alarms()...)
+	}
+	if n.site == nil {
+		st.Alarms = append(st.Alarms, n.logAlarms()...)
+	}
 	if a := n.archiving; a != nil {
 		for i := range st.Shards {
 			st.Shards[i].Archive = a.status(st.Shards[i].Shard)
@@ -127,7 +134,7 @@ func (s *site) alarms(r role) []string {
 	s.mu.Lock()
 	degraded, busy := s.degraded, s.busy
 	s.mu.Unlock()
-	list := s.logAlarms()
+	list := s.node.logAlarms()
 	if c := s.node.cluster; c != nil {
 		if by := c.supersededBy(); by != "" {
 			list = append(list, "node "+by+", outside the cluster, leads in a later epoch: the cluster takes no writes")

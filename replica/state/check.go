@@ -53,7 +53,7 @@ type CheckOptions struct {
 // Check looks at every invariant of the state and calls report for each violation, as it goes. The error is for a check that
 // could not be carried out; a state full of violations gives none.
 func Check(r Reader, opts CheckOptions, report func(Violation)) (CheckSummary, error) {
-	c := &checker{r: r, opts: opts, report: report, perAccount: map[string]uint32{}, known: map[event.MailboxID]struct{}{}}
+	c := newChecker(r, opts, report)
 	for _, step := range []func() error{c.accounts, c.mailboxes, c.orphans, c.names, c.subscriptions, c.bodies, c.sums} {
 		if err := step(); err != nil {
 			return c.sum, fmt.Errorf("check: %w", err)
@@ -71,6 +71,10 @@ type checker struct {
 	claimed    []accountCount
 	perAccount map[string]uint32
 	known      map[event.MailboxID]struct{}
+}
+
+func newChecker(r Reader, opts CheckOptions, report func(Violation)) *checker {
+	return &checker{r: r, opts: opts, report: report, perAccount: map[string]uint32{}, known: map[event.MailboxID]struct{}{}}
 }
 
 // accountCount is how many mailboxes the row of an account says it has.
