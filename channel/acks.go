@@ -19,7 +19,8 @@ type Acks struct {
 	mu      sync.Mutex
 	closed  bool
 	shards  map[int]*shardAcks
-	waiting int // waiters in all shards, at most maxWaiters
+	waiting int             // waiters in all shards, at most maxWaiters
+	counts  map[string]bool // the peers that Wait and Reached count; nil: all
 }
 
 // Ack is what one peer has of one shard.
@@ -35,12 +36,25 @@ type shardAcks struct {
 
 func newAcks() *Acks { return &Acks{shards: map[int]*shardAcks{}} }
 
+// Count makes Wait and Reached count these peers only. Without it they count all.
+func (a *Acks) Count(peers []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts = make(map[string]bool, len(peers))
+	for _, name := range peers {
+		a.counts[name] = true
+	}
+	for _, s := range a.shards {
+		a.wakeLocked(s)
+	}
+}
+
 // Wait waits until n peers have acknowledged position, or ctx ends. ErrBusy means that too many wait already, ErrClosed that the hub
 // was closed; after any error the peers may have it or get it yet.
 func (a *Acks) Wait(ctx context.Context, shard int, position eventlog.Position, n int) error {
 	a.mu.Lock()
 	s := a.shardLocked(shard)
-	if n <= 0 || s.reached(n) >= position {
+	if n <= 0 || a.reachedLocked(s, n) >= position {
 		a.mu.Unlock()
 		return nil
 	}
@@ -85,7 +99,7 @@ func (a *Acks) Peers(shard int) map[string]Ack {
 func (a *Acks) Reached(shard, n int) eventlog.Position {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.shardLocked(shard).reached(n)
+	return a.reachedLocked(a.shardLocked(shard), n)
 }
 
 // Reset forgets what is known of a shard: for a node that has cut its log.
@@ -168,7 +182,7 @@ func (a *Acks) pushLocked(s *shardAcks, n int, w *waiter) {
 // wakeLocked ends the waiting of those who have what they wait for.
 func (a *Acks) wakeLocked(s *shardAcks) {
 	for n, ws := range s.waiters {
-		reached := s.reached(n)
+		reached := a.reachedLocked(s, n)
 		for ws.Len() > 0 && (*ws)[0].position <= reached {
 			a.endLocked(ws, nil)
 		}
@@ -183,14 +197,19 @@ func (a *Acks) endLocked(ws *waiters, err error) {
 	a.waiting--
 }
 
-// reached gives the position that n peers have.
-func (s *shardAcks) reached(n int) eventlog.Position {
-	if n <= 0 || len(s.peers) < n {
+// reachedLocked gives the position that n of the peers that count have.
+func (a *Acks) reachedLocked(s *shardAcks, n int) eventlog.Position {
+	if n <= 0 {
 		return 0
 	}
 	positions := make([]eventlog.Position, 0, maxPeers)
-	for _, ack := range s.peers {
-		positions = append(positions, ack.Position)
+	for name, ack := range s.peers {
+		if a.counts == nil || a.counts[name] {
+			positions = append(positions, ack.Position)
+		}
+	}
+	if len(positions) < n {
+		return 0
 	}
 	slices.Sort(positions)
 	return positions[len(positions)-n]

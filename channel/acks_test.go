@@ -186,3 +186,22 @@ func TestAcksNoteWhatAnotherNodeWasTold(t *testing.T) {
 		t.Errorf("reached %d", got)
 	}
 }
+
+func TestOnlyPeersThatCountAreCounted(t *testing.T) {
+	a := newAcks()
+	for _, peer := range []string{"b", "c", "d"} {
+		a.begin(peer, 0, 1)
+	}
+	a.Count([]string{"b", "c"})
+	a.set("d", 0, 9)
+	a.set("b", 0, 7)
+	if one, two, three := a.Reached(0, 1), a.Reached(0, 2), a.Reached(0, 3); one != 7 || two != 1 || three != 0 {
+		t.Errorf("1, 2 and 3 peers have %d, %d, %d", one, two, three)
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Wait(context.Background(), 0, 9, 1) }()
+	a.Count([]string{"d"})
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

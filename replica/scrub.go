@@ -23,7 +23,7 @@ type BodySlice struct {
 // The zero GUID begins at the first. It holds on to nothing: the next call sees the replica as it is then.
 func (r *Replica) CheckBodies(ctx context.Context, behind event.GUID, maxBytes uint64) (BodySlice, error) {
 	s := BodySlice{Last: behind, Done: true}
-	err := state.ScanBodies(r.Reader(), behind, func(guid event.GUID, b *state.Body) (bool, error) {
+	err := state.ScanBodiesFrom(r.Reader(), behind, func(guid event.GUID, b *state.Body) (bool, error) {
 		if s.Bytes >= maxBytes {
 			s.Done = false
 			return false, nil

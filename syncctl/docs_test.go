@@ -32,6 +32,7 @@ var documented = map[string]any{
 	"syncctl channel set, pause, resume, remove; demote":         control.AccountResult{},
 	"syncctl promote":                                            control.Promotion{},
 	"syncctl resync":                                             control.ResyncResult{},
+	"syncctl scrub":                                              control.ScrubStatus{},
 	"syncctl verify --against":                                   control.CompareResult{},
 	"syncctl diff":                                               control.CompareResult{},
 	"syncctl consumer add":                                       control.Credentials{},

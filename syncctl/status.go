@@ -64,7 +64,7 @@ func halted(st control.Status) error {
 		if s.State == replica.Halted {
 			return &control.Error{
 				Code: control.CodeHalted, Message: fmt.Sprintf("shard %d is halted at position %d", s.Shard, s.HaltPosition),
-				Hint: "syncctl verify --deep tells whether the log or the replica is damaged; syncctl rebuild makes the replica anew from the log",
+				Hint: "syncctl verify --deep tells whether the log or the replica is damaged; syncctl resync makes the replica anew from another node, syncctl rebuild from the log",
 			}
 		}
 	}

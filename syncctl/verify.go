@@ -91,7 +91,7 @@ func runVerify(ctx context.Context, g *globals, opts verifyOptions) error {
 		if !res.OK {
 			return &control.Error{
 				Code: codeViolations, Message: "verification found " + count(res.Violations, "violation"),
-				Hint: "a damaged replica is made anew by syncctl rebuild; keep a copy of the data directory before",
+				Hint: "a damaged replica is made anew from another node by syncctl resync, or, on a node without others, from its log by syncctl rebuild; a damaged log is mended by the server",
 			}
 		}
 		return nil

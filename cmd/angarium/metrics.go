@@ -125,6 +125,7 @@ func (c shardCollector) Describe(ch chan<- *prometheus.Desc) {
 	describeChannels(ch)
 	describeArchive(ch)
 	describeRetention(ch)
+	describeScrub(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -147,4 +148,5 @@ func (c shardCollector) Collect(ch chan<- prometheus.Metric) {
 	c.collectChannels(ctx, st, ch)
 	collectArchive(st, ch)
 	c.collectRetention(ctx, st, ch)
+	collectScrub(st, ch)
 }

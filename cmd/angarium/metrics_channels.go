@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -11,10 +10,12 @@ import (
 )
 
 var channelDescs = struct {
-	role, degraded, connected, lagEvents, lagBytes, lagSeconds *prometheus.Desc
+	role, degraded, acksWanted, acksPresent, connected, lagEvents, lagBytes, lagSeconds *prometheus.Desc
 }{
 	prometheus.NewDesc("angarium_shard_role", "1 for the role that this node has in the shard, 0 for the other.", []string{"shard", "role"}, nil),
 	prometheus.NewDesc("angarium_site_degraded", "1 while writes are acknowledged without the replicas that should have them.", nil, nil),
+	prometheus.NewDesc("angarium_site_acks_wanted", "Replicas that have to have each write before it is acknowledged, when this node leads.", nil, nil),
+	prometheus.NewDesc("angarium_site_acks_present", "Replicas that follow this node now, of those whose acknowledgements count.", nil, nil),
 	prometheus.NewDesc("angarium_channel_connected", "1 while the link to the node is up.", []string{"peer"}, nil),
 	prometheus.NewDesc("angarium_channel_lag_events", "Events that the following end of the channel lacks.", []string{"peer", "shard"}, nil),
 	prometheus.NewDesc("angarium_channel_lag_bytes", "About how many bytes they have; told by the node that is followed.", []string{"peer", "shard"}, nil),
@@ -24,7 +25,7 @@ var channelDescs = struct {
 
 func describeChannels(ch chan<- *prometheus.Desc) {
 	d := channelDescs
-	for _, desc := range []*prometheus.Desc{d.role, d.degraded, d.connected, d.lagEvents, d.lagBytes, d.lagSeconds} {
+	for _, desc := range []*prometheus.Desc{d.role, d.degraded, d.acksWanted, d.acksPresent, d.connected, d.lagEvents, d.lagBytes, d.lagSeconds} {
 		ch <- desc
 	}
 }
@@ -43,7 +44,9 @@ func (c shardCollector) collectChannels(ctx context.Context, st control.Status, 
 	if err != nil { // this node is alone
 		return
 	}
-	gauge(channelDescs.degraded, one(degraded(st)))
+	gauge(channelDescs.degraded, one(!st.Degraded.IsZero()))
+	gauge(channelDescs.acksWanted, float64(st.AcksWanted))
+	gauge(channelDescs.acksPresent, float64(st.AcksPresent))
 	for _, peer := range list.Channels {
 		gauge(channelDescs.connected, one(peer.Connected), peer.Name)
 		for shard, s := range laggings(peer) {
@@ -66,16 +69,6 @@ func laggings(peer control.Channel) map[int]control.ChannelShard {
 		}
 	}
 	return shards
-}
-
-// degraded says whether the node tells that it acknowledges writes alone.
-func degraded(st control.Status) bool {
-	for _, alarm := range st.Alarms {
-		if strings.HasSuffix(alarm, "writes are on this node's disk only") {
-			return true
-		}
-	}
-	return false
 }
 
 func one(is bool) float64 {

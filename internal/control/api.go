@@ -61,6 +61,10 @@ type Status struct {
 	Alarms []string `json:"alarms,omitempty"`
 	// Degraded is since when writes are acknowledged without the replicas that should have them; absent while they are not.
 	Degraded time.Time `json:"degraded,omitzero"`
+	// AcksWanted is how many replicas have to have each write before it is acknowledged, when this node leads, AcksPresent how many of
+	// those that count follow it now.
+	AcksWanted  int `json:"acks_wanted,omitempty"`
+	AcksPresent int `json:"acks_present,omitempty"`
 	// Healed counts what was damaged on this node and is whole again by another node's copy.
 	Healed Healed `json:"healed,omitzero"`
 	// Scrub is how far the reading of all that is stored is; absent while no server runs.
@@ -73,7 +77,6 @@ type Status struct {
 type Healed struct {
 	Envelopes uint64 `json:"envelopes"` // of logs
 	Bodies    uint64 `json:"bodies"`
-	Accounts  uint64 `json:"accounts"` // whose rows were fetched anew
 }
 
 // ShardStatus is the state of one shard on a node.

@@ -330,6 +330,7 @@ var errNoResync = &control.Error{
 // setAck sets what acknowledgements of a peer are worth: in a cluster, to all its nodes.
 func (s *site) setAck(ctx context.Context, peer, ack string) error {
 	if err := s.hub.SetAck(peer, ack); err != nil || s.node.cluster == nil {
+		s.countAcks()
 		return channelError(err)
 	}
 	return s.node.cluster.changeFar(ctx, func(f *farState) bool {

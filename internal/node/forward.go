@@ -137,6 +137,8 @@ func (s *site) register() {
 	s.hub.Handle(callThaw, s.answerThaw)
 	s.hub.Handle(callBody, s.answerBody)
 	s.hub.Handle(callStored, s.answerStored)
+	s.hub.Handle(callAcks, s.answerAcks)
+	s.hub.Handle(callSecret, s.answerSecret)
 	s.hub.HandleStream(streamView, s.answerRows)
 }
 
@@ -216,10 +218,8 @@ const degradedSlack = 64
 
 // acksWanted is how many replicas have to acknowledge each write.
 func (s *site) acksWanted() int {
-	for _, ack := range s.acks() {
-		if ack == ackReplica {
-			return s.node.opts.Config.Channel.Replicas
-		}
+	if len(s.counted()) > 0 {
+		return s.node.opts.Config.Channel.Replicas
 	}
 	return 0
 }

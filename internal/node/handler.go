@@ -116,7 +116,7 @@ func controlError(err error) *control.Error {
 	var refusal *eventlog.Refusal
 	switch {
 	case errors.Is(err, replica.ErrHalted):
-		e.Code, e.Hint = control.CodeHalted, "see syncctl status for where and why; syncctl rebuild makes the replica anew from the log"
+		e.Code, e.Hint = control.CodeHalted, "see syncctl status for where and why; syncctl resync makes the replica anew from another node, syncctl rebuild from the log"
 	case errors.Is(err, mailstore.ErrUnavailable):
 		e.Code = control.CodeUnavailable
 	case errors.Is(err, mailstore.ErrNoAccount):

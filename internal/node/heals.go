@@ -16,7 +16,6 @@ import (
 type healed struct {
 	Envelopes uint64 `json:"envelopes"`
 	Bodies    uint64 `json:"bodies"`
-	Accounts  uint64 `json:"accounts"`
 }
 
 // heals keeps the counts in the data directory: the healing of a log ends with a restart.
@@ -47,7 +46,6 @@ func (h *heals) add(n healed) error {
 	next := h.count
 	next.Envelopes += n.Envelopes
 	next.Bodies += n.Bodies
-	next.Accounts += n.Accounts
 	data, err := json.Marshal(next)
 	if err == nil {
 		err = durable.WriteFile(h.path, append(data, '\n'))

@@ -131,10 +131,37 @@ func (n *Node) fetchAll(ctx context.Context, hub *channel.Hub, tokens []channel.
 		l.Bases[i] = baseOf(at)
 		n.log.Info("fetched", "shard", i, "from", peer.Name(), "position", uint64(at.Position))
 	}
+	if err := n.fetchSecret(ctx, peer); err != nil {
+		return err
+	}
 	if err := (role{Role: roleReplica, Primary: peer.Name()}).write(n.opts.Data); err != nil {
 		return err
 	}
 	return l.write(n.opts.Data)
+}
+
+// callSecret asks for the site's secret.
+const callSecret = "secret"
+
+// fetchSecret takes over the site's secret, so that the salts shown for unknown accounts are the same on all nodes. A node of an earlier version
+// does not give its own: then this one makes another.
+func (n *Node) fetchSecret(ctx context.Context, peer *channel.Peer) error {
+	secret, err := peer.Call(ctx, callSecret, nil)
+	var answer *channel.RemoteError
+	if errors.As(err, &answer) && answer.Code == channel.CodeNoOp {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the site's secret: %w", err)
+	}
+	if len(secret) < minSecret || len(secret) > maxSecret {
+		return fmt.Errorf("fetch the site's secret: %d bytes came", len(secret))
+	}
+	return durable.WriteFile(filepath.Join(n.opts.Data, "secret"), secret)
+}
+
+func (s *site) answerSecret(context.Context, string, []byte) ([]byte, error) {
+	return s.node.secret, nil
 }
 
 // firstState waits until one of the peers has said how many shards there are.

@@ -132,6 +132,12 @@ func (l *layout) write(dir string) error {
 	return durable.WriteFile(filepath.Join(dir, "layout.json"), append(data, '\n'))
 }
 
+// Bounds of the site's secret, in bytes.
+const (
+	minSecret = 16
+	maxSecret = 1024
+)
+
 // secret reads the site's secret, or makes it.
 func secret(dir string) ([]byte, error) {
 	path := filepath.Join(dir, "secret")
@@ -141,7 +147,7 @@ func secret(dir string) ([]byte, error) {
 		_, _ = rand.Read(b) // never fails (crypto/rand)
 		return b, durable.WriteFile(path, b)
 	}
-	if err == nil && len(b) < 16 {
+	if err == nil && len(b) < minSecret {
 		err = fmt.Errorf("%s is damaged: remove it, a new one will be made", path)
 	}
 	if err != nil {

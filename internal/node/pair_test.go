@@ -133,7 +133,7 @@ func (p *pair) until(what string, done func() bool) {
 	for {
 		for _, m := range []*member{p.east, p.west} {
 			select {
-			case <-m.restart:
+			case <-m.restart: // nil of one that is not there
 				m.stop()
 				m.start()
 			default:

@@ -243,6 +243,10 @@ func (s *site) takeOver(ctx context.Context, p *control.Promotion, progress func
 		return errClusterHandover
 	}
 	p.Previous = leader.Name()
+	s.mu.Lock()
+	s.asked = time.Time{}
+	s.mu.Unlock()
+	s.learnAcks(ctx, leader)
 	progress("asking " + leader.Name() + " to hand over")
 	req, err := cbor.Marshal(handoverCall{To: s.node.name})
 	if err != nil {

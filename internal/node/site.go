@@ -57,6 +57,9 @@ type site struct {
 	upstream string // the peer that is followed
 	refollow bool   // following it was ended for a fetch that failed
 	mends    mends
+	asked    time.Time // when the primary was asked last whose acknowledgements count
+	askedOf  string    // which node that was
+	ackless  string    // what was said last of replicas that must acknowledge and do not follow; "": nothing
 	joined   bool      // it is known to have what this node's logs hold
 	busy     bool      // a replica is being fetched, or was and waits to be taken into use
 	degraded time.Time // since when writes are acknowledged without the replicas that should have them; zero: they are not
@@ -115,6 +118,7 @@ func (s *site) open() (err error) {
 	if err != nil {
 		return err
 	}
+	s.countAcks()
 	s.register()
 	if err := s.join(); err != nil {
 		return err
@@ -260,6 +264,7 @@ func (s *site) step(ctx context.Context) error {
 		return s.stepCluster(ctx)
 	}
 	s.mendSoon()
+	s.watchAcks(ctx)
 	r := s.current()
 	if r.Role == roleReplica {
 		return s.stepReplica(ctx, r)
@@ -326,6 +331,7 @@ func (s *site) stepReplica(ctx context.Context, r role) error {
 		}
 	}
 	s.follow(leader)
+	s.learnAcks(ctx, leader)
 	return s.heed(ctx, leader)
 }
 

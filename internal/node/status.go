@@ -22,7 +22,7 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 		st.Epoch = max(st.Epoch, one.Epoch)
 	}
 	c := n.heals.counts()
-	st.Healed = control.Healed{Envelopes: c.Envelopes, Bodies: c.Bodies, Accounts: c.Accounts}
+	st.Healed = control.Healed{Envelopes: c.Envelopes, Bodies: c.Bodies}
 	n.siteStatus(ctx, &st)
 	if n.scrub != nil {
 		st.Scrub = n.scrub.status()
@@ -112,6 +112,12 @@ func (n *Node) siteStatus(ctx context.Context, st *control.Status) {
 			st.Shards[sh.Shard].Channels = append(st.Shards[sh.Shard].Channels, sh)
 		}
 	}
+	n.site.mu.Lock()
+	if !n.site.degraded.IsZero() {
+		st.Degraded = n.site.degraded.UTC().Truncate(time.Second)
+	}
+	n.site.mu.Unlock()
+	st.AcksWanted, st.AcksPresent = n.site.acksWanted(), n.site.acksPresent(ctx)
 	st.Alarms = append(st.Alarms, n.site.alarms(r)...)
 }
 
@@ -132,15 +138,11 @@ func (n *Node) clusterStatus(st *control.Status) {
 // alarms says what an operator should look at.
 func (s *site) alarms(r role) []string {
 	s.mu.Lock()
-	degraded, busy := s.degraded, s.busy
+	degraded, busy, ackless := s.degraded, s.busy, s.ackless
 	s.mu.Unlock()
 	list := s.node.logAlarms()
-	if c := s.node.cluster; c != nil {
-		if by := c.supersededBy(); by != "" {
-			list = append(list, "node "+by+", outside the cluster, leads in a later epoch: the cluster takes no writes")
-		} else if !c.mayLead() {
-			list = append(list, "the cluster was started as a whole, and waits to meet a node that follows it before it takes writes (syncctl promote --force makes it go on alone)")
-		}
+	if ackless != "" {
+		list = append(list, ackless)
 	}
 	if !degraded.IsZero() {
 		list = append(list, "since "+degraded.UTC().Format(time.RFC3339)+" the replicas do not acknowledge: writes are on this node's disk only")

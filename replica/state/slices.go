@@ -6,8 +6,8 @@ import (
 	"angarium/eventlog/event"
 )
 
-// ScanBodies yields the bodies whose GUIDs come behind one, in order; the zero GUID begins at the first.
-func ScanBodies(r Reader, behind event.GUID, fn func(event.GUID, *Body) (bool, error)) error {
+// ScanBodiesFrom yields the bodies whose GUIDs come behind one, in order; the zero GUID begins at the first.
+func ScanBodiesFrom(r Reader, behind event.GUID, fn func(event.GUID, *Body) (bool, error)) error {
 	lo := []byte{tableBody}
 	if behind != (event.GUID{}) {
 		lo = append(keyBody(tableBody, behind), 0)

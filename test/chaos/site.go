@@ -135,11 +135,10 @@ func (s *site) other() *node  { return s.nodes[1-s.primary] }
 // alive is an error when a node ended by itself.
 func (s *site) alive() error { return errors.Join(s.nodes[0].alive(), s.nodes[1].alive()) }
 
-// setAck sets when the primary acknowledges; the other node is to acknowledge at once when it comes to lead, as it may be alone then.
+// setAck sets when the primary acknowledges.
 func (s *site) setAck(ctx context.Context, ack string) error {
 	_, err := s.leader().syncctl(ctx, "channel", "set", s.other().name, "--ack", ack)
-	_, err2 := s.other().syncctl(ctx, "channel", "set", s.leader().name, "--ack", "local")
-	return errors.Join(err, err2)
+	return err
 }
 
 // promote exchanges the roles, and says how long the command took.
@@ -153,6 +152,11 @@ func (s *site) promote(ctx context.Context, force bool) (time.Duration, error) {
 		return 0, err
 	}
 	s.primary = 1 - s.primary
+	if force { // it took over from the lost primary that writes wait for a replica
+		if _, err := s.leader().syncctl(ctx, "channel", "set", s.other().name, "--ack", "local"); err != nil {
+			return 0, err
+		}
+	}
 	s.learned[s.primary] = time.Time{}
 	return time.Since(began), nil
 }
