@@ -73,7 +73,8 @@ func (s *shard) damaged(err error) {
 // putAside leaves the log alone until it is mended: reads go on, and nothing is written.
 func (s *shard) putAside(err error) {
 	s.damaged(err)
-	s.broken = fmt.Errorf("shard %d: the log is damaged, and is fetched from another node: %w", s.number, err)
+	// What is wrong is told in words only: to a peer that follows it must not look like the end of another history.
+	s.broken = fmt.Errorf("shard %d: the log is damaged, and is fetched from another node: %v", s.number, err)
 	if s.log != nil {
 		err = s.log.Close()
 	}

@@ -102,6 +102,9 @@ func (w *work) messagesAppended(e *event.MessagesAppended) error {
 		return fmt.Errorf("%w: UIDNEXT %d of mailbox %s, which is %d", ErrDiverged, e.UIDNext, e.Mailbox, b.row.UIDNext)
 	}
 	b.row.UIDNext = max(b.row.UIDNext, e.UIDNext)
+	if b.row.UIDFloor <= b.row.UIDNext {
+		b.row.UIDFloor = 0
+	}
 	return nil
 }
 
