@@ -16,6 +16,7 @@ import (
 func TestDamagedBodiesAreWrittenAnew(t *testing.T) {
 	s := newStory(t, 6)
 	s.Weights[event.KindBodyChunk] = 80
+	s.Weights[event.KindBodiesDropped] = 0 // what nothing refers to is not repaired
 	s.tell(t, 40)
 	var replicas [2]*Replica
 	var opts [2]Options

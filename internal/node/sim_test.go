@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// simTime is how long the seeds of TestSimulatedSites may take altogether, times ANGARIUM_SIM; and simSeeds how many there are at most.
+	// simTime is how long the seeds of TestSimulatedSites may take altogether, times ANGARIUM_SIM; and simSeeds how many there are at most, times its square.
 	simTime  = 15 * time.Second
-	simSeeds = 2000
+	simSeeds = 24
 	// simHeal is how long a site may take, by its own clock, to be one again when all faults are mended.
 	simHeal = 3 * time.Minute
 )
@@ -60,7 +60,7 @@ func TestSimulatedSites(t *testing.T) {
 	take := func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if next >= uint64(factor*simSeeds) || time.Now().After(end) || t.Failed() {
+		if next >= uint64(factor*factor*simSeeds) || time.Now().After(end) || t.Failed() {
 			return 0, false
 		}
 		next++

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 )
+
+// testNet is the network of the tests: the machine's own, unless ANGARIUM_CHAOS asks for namespaces.
+func testNet() string { return cmp.Or(os.Getenv("ANGARIUM_CHAOS"), netLoopback) }
 
 func TestNodesKeepTheirPromises(t *testing.T) {
 	if testing.Short() {
@@ -26,7 +31,7 @@ func TestNodesKeepTheirPromises(t *testing.T) {
 			}
 			err := run(ctx, options{
 				Rounds: rounds, Seed: uint64(time.Now().UnixNano()), Modes: []string{mode}, Bin: bin, Dir: t.TempDir(),
-				Load: 300 * time.Millisecond, Accounts: 2, Pause: 15 * time.Millisecond, Out: t.Output(), Net: netAuto,
+				Load: 300 * time.Millisecond, Accounts: 2, Pause: 15 * time.Millisecond, Out: t.Output(), Net: testNet(),
 			})
 			if err != nil {
 				t.Fatal(err)
