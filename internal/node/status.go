@@ -141,6 +141,13 @@ func (s *site) alarms(r role) []string {
 	degraded, busy, ackless := s.degraded, s.busy, s.ackless
 	s.mu.Unlock()
 	list := s.node.logAlarms()
+	if c := s.node.cluster; c != nil {
+		if by := c.supersededBy(); by != "" {
+			list = append(list, "node "+by+", outside the cluster, leads in a later epoch: the cluster takes no writes")
+		} else if !c.mayLead() {
+			list = append(list, "the cluster was started as a whole, and waits to meet a node that follows it before it takes writes (syncctl promote --force makes it go on alone)")
+		}
+	}
 	if ackless != "" {
 		list = append(list, ackless)
 	}
