@@ -13,9 +13,9 @@ func newUsageCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "usage",
 		Short: "Say where the disk goes",
-		Long:  `Say how much the log, the shards and the archive take, how much of the log is held
+		Long: `Say how much the log, the shards and the archive take, how much of the log is held
 and what it is kept for, and how much of the bodies is of messages that are gone.`,
-		Args:  args(cobra.NoArgs),
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkArchive(cmd, &ref); err != nil {
 				return err
