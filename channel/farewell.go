@@ -47,7 +47,7 @@ func (s *session) bye(ctx context.Context) {
 	}
 }
 
-// inflight counts calls until it is told to let no further one begin.
+// inflight counts requests until it is told to let no further one begin.
 type inflight struct {
 	mu       sync.Mutex
 	n        int
@@ -73,7 +73,7 @@ func (f *inflight) end() {
 	}
 }
 
-// drain lets no further call begin; what it gives is closed when none is left.
+// drain lets no further one begin; what it gives is closed when none is left.
 func (f *inflight) drain() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -61,7 +61,9 @@ type Hub struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // of goroutines that end with ctx
 	server *http.Server   // serves peers on connections that were proved to be theirs
-	feed   *feed
+
+	serving inflight // requests of peers
+	feed    *feed
 
 	mu         sync.Mutex
 	closed     bool
@@ -264,9 +266,14 @@ func (h *Hub) Close(ctx context.Context) error {
 		s.close(ErrClosed)
 	}
 	h.farewell(ctx)
-	err := h.server.Shutdown(ctx)
 	for _, p := range h.Peers() {
 		p.close()
+	}
+	err := h.server.Shutdown(ctx) // its connections are closed: HTTP/2 would let each of them wait for a second
+	select {
+	case <-h.serving.drain():
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
 	}
 	h.acks.close()
 	h.feed.Close()

@@ -90,6 +90,10 @@ func (h *Hub) newServer() *http.Server {
 }
 
 func (h *Hub) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.serving.begin() != nil {
+		panic(http.ErrAbortHandler) // the connection is closed
+	}
+	defer h.serving.end()
 	s, ok := r.Context().Value(sessionKey{}).(*session)
 	switch {
 	case !ok || r.ProtoMajor != 2 || r.Method != http.MethodPost:
