@@ -9,7 +9,7 @@ help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/angarium and bin/syncctl
-	$(GO) build -trimpath -o bin/ ./cmd/angarium ./syncctl
+	$(GO) build -o bin/ ./cmd/angarium ./syncctl
 
 demo: build ## Run a server with a demo account and mail in a temporary directory
 	bin/angarium demo
