@@ -144,16 +144,54 @@ func readMark(ctx context.Context, log eventlog.Log, position eventlog.Position)
 }
 
 // FindCommon gives the last mark that both log and the peer's log of a shard hold: the zero Mark when they have nothing in common but
-// their beginning. ErrNoCommon means that one of them no longer reaches back to it.
+// their beginning. Where the peer's log begins behind a checkpoint and does not reach back to it, others are asked that have the same
+// history and more of it. ErrNoCommon means that nobody who could be asked reaches back.
 //
 // As each envelope holds the hash of the one before, logs that agree on one position agree on all before it: it takes one question for
 // each halving of what both hold.
-func FindCommon(ctx context.Context, p *Peer, shard int, log eventlog.Log) (eventlog.Mark, error) {
+func FindCommon(ctx context.Context, p *Peer, shard int, log eventlog.Log, others ...*Peer) (eventlog.Mark, error) {
 	mark, err := findCommon(ctx, p, shard, log)
+	if errors.Is(err, ErrNoCommon) {
+		mark, err = commonThrough(ctx, p, shard, log, others)
+	}
 	if err != nil {
 		return eventlog.Mark{}, fmt.Errorf("find the common history with %q: %w", p.name, err)
 	}
 	return mark, nil
+}
+
+// commonThrough finds the common mark through a peer whose log holds what p's log begins behind, and so all that was before it.
+func commonThrough(ctx context.Context, p *Peer, shard int, log eventlog.Log, others []*Peer) (eventlog.Mark, error) {
+	base, err := p.base(ctx, shard)
+	if err != nil {
+		return eventlog.Mark{}, err
+	}
+	for _, other := range others {
+		if there, err := other.Mark(ctx, shard, base.Position); err != nil || there != base {
+			continue // it does not reach back either, cannot be asked, or has another history
+		}
+		if mark, err := findCommon(ctx, other, shard, log); err == nil {
+			return mark, nil
+		}
+	}
+	return eventlog.Mark{}, ErrNoCommon
+}
+
+// base gives what the peer's log begins behind.
+func (p *Peer) base(ctx context.Context, shard int) (eventlog.Mark, error) {
+	head, err := p.Head(ctx, shard)
+	if err != nil {
+		return eventlog.Mark{}, err
+	}
+	if head.First <= head.Last {
+		m, err := p.mark(ctx, shard, head.First)
+		return eventlog.Mark{Position: head.First - 1, Hash: m.prev}, err
+	}
+	state, _ := p.State()
+	if sh, ok := state.Shard(shard); ok && sh.Tip.Position == head.Last {
+		return sh.Tip.Mark(), nil
+	}
+	return eventlog.Mark{}, ErrNoCommon
 }
 
 func findCommon(ctx context.Context, p *Peer, shard int, log eventlog.Log) (eventlog.Mark, error) {

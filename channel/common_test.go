@@ -138,3 +138,44 @@ func TestLogTip(t *testing.T) {
 		t.Errorf("damaged: %v", err)
 	}
 }
+
+// A log that begins behind a checkpoint does not say where another left its history; one that has more of it does, and one of another
+// history must not be taken for it.
+func TestFindCommonThroughOthers(t *testing.T) {
+	us, short, whole, foreign := newNode(t, "us", Options{}), newNode(t, "short", Options{}), newNode(t, "whole", Options{}), newNode(t, "foreign", Options{})
+	_, toShort := join(t, short, us, "")
+	_, toWhole := join(t, whole, us, "")
+	_, toForeign := join(t, foreign, us, "")
+	ctx := testContext(t)
+	builder := new(logtest.Builder)
+	for _, payload := range logtest.Fill(t, ctx, us.log, builder, 5) {
+		for _, n := range []*node{short, whole, foreign} {
+			tip, err := LogTip(ctx, n.log, eventlog.State{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, n.log, tip.Mark(), payload)
+		}
+	}
+	mark := builder.State.Mark()
+	old, fresh := *builder, *builder
+	for k := range 6 {
+		after, payload := old.Next(t, logtest.Entry(1000+k))
+		put(t, us.log, after, payload)
+		put(t, foreign.log, after, payload)
+		after, payload = fresh.Next(t, logtest.Entry(2000+k))
+		put(t, short.log, after, payload)
+		put(t, whole.log, after, payload)
+	}
+	if err := short.log.Purge(ctx, 9); err != nil {
+		t.Fatal(err)
+	}
+	for _, others := range [][]*Peer{nil, {toShort}, {toForeign}} {
+		if got, err := FindCommon(ctx, toShort, 0, us.log, others...); !errors.Is(err, ErrNoCommon) {
+			t.Errorf("nobody reaches back: %v, %v", got, err)
+		}
+	}
+	if got, err := FindCommon(ctx, toShort, 0, us.log, toShort, toForeign, toWhole); err != nil || got != mark {
+		t.Errorf("got %v, %v, want %v", got, err, mark)
+	}
+}

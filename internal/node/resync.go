@@ -98,7 +98,7 @@ func (s *site) setAside(ctx context.Context, p *channel.Peer, sh *shard) (string
 	if err != nil {
 		return "", err
 	}
-	common, err := channel.FindCommon(ctx, p, sh.number, sh.log)
+	common, err := channel.FindCommon(ctx, p, sh.number, sh.log, s.hub.Peers()...)
 	switch {
 	case errors.Is(err, channel.ErrNoCommon): // then all of this log is taken for this node's own
 		common.Position = head.First - 1
